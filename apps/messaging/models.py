@@ -1,0 +1,141 @@
+"""The send queue: one row for each message to one address over one channel."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+from apps.foundation.clock import now
+from apps.foundation.history import TrackedHistory
+
+
+class WebhookEndpoint(models.Model):
+    """A program that wants to hear of events: signed POSTs, retried, replayable."""
+
+    class State(models.TextChoices):
+        ACTIVE = "active", "active"
+        PAUSED = "paused", "paused"
+
+    name = models.CharField(max_length=120)
+    url = models.URLField(max_length=500)
+    secret_encrypted = models.TextField(editable=False)
+    event_kinds = models.JSONField(default=list, help_text="empty: all kinds")
+    state = models.CharField(max_length=10, choices=State, default=State.ACTIVE)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.CASCADE,
+        related_name="webhook_endpoints",
+        help_text="events are sent only of what this account may see",
+    )
+    created_at = models.DateTimeField(default=now)
+
+    history = TrackedHistory(excluded_fields=["secret_encrypted"])
+
+    class Meta:
+        ordering: ClassVar = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Message(models.Model):
+    """One message to one address. Hot table: no history; its own columns tell its story.
+
+    `guard_*` names a run that must still be current at the last look before sending, or the message is
+    void. `maybe_sent_at` is set, before a repeat, when an earlier attempt ended without a recorded outcome.
+    """
+
+    class Channel(models.TextChoices):
+        INBOX = "inbox", "in-app inbox"
+        EMAIL = "email", "email"
+        WEBHOOK = "webhook", "webhook"
+
+    class State(models.TextChoices):
+        QUEUED = "queued", "queued"
+        SENDING = "sending", "sending"
+        SENT = "sent", "sent"
+        FAILED = "failed", "failed"
+        VOID = "void", "void"
+
+    dedupe_key = models.CharField(max_length=200, unique=True)
+    channel = models.CharField(max_length=20, choices=Channel)
+    recipient = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, blank=True, related_name="messages"
+    )
+    endpoint = models.ForeignKey(
+        WebhookEndpoint, on_delete=models.CASCADE, null=True, blank=True, related_name="messages"
+    )
+    address = models.CharField(max_length=500, blank=True)
+    subject_kind = models.CharField(max_length=40, blank=True)
+    subject_key = models.CharField(max_length=64, blank=True)
+    title = models.CharField(max_length=300)
+    body = models.TextField(blank=True)
+    payload = models.JSONField(default=dict, help_text="links, buttons, or the body of a webhook")
+    priority = models.PositiveSmallIntegerField(default=5, help_text="0 goes first")
+    guard_kind = models.CharField(max_length=40, blank=True)
+    guard_key = models.CharField(max_length=64, blank=True)
+    guard_run = models.PositiveIntegerField(null=True, blank=True)
+
+    state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    due_at = models.DateTimeField(default=now)
+    lease_token = models.CharField(max_length=36, blank=True)
+    lease_until = models.DateTimeField(null=True, blank=True)
+    last_look_at = models.DateTimeField(null=True, blank=True)
+    maybe_sent_at = models.DateTimeField(null=True, blank=True)
+    provider_id = models.CharField(max_length=200, blank=True)
+    last_error = models.TextField(blank=True)
+    created_at = models.DateTimeField(default=now)
+    sent_at = models.DateTimeField(null=True, blank=True)
+    read_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering: ClassVar = ["-created_at", "-id"]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(state="sent", sent_at__isnull=False) | (~Q(state="sent") & Q(sent_at__isnull=True)),
+                name="message_sent_iff_sent_at",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="sending") | Q(lease_until__isnull=False), name="message_sending_has_a_lease"
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["priority", "due_at", "id"], name="message_due", condition=Q(state="queued")),
+            models.Index(fields=["lease_until"], name="message_leased", condition=Q(state="sending")),
+            models.Index(fields=["recipient", "channel", "-id"], name="message_inbox"),
+            models.Index(fields=["subject_kind", "subject_key", "-id"], name="message_by_subject"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.channel}: {self.title}"
+
+
+class Attempt(models.Model):
+    """One try of sending one message, with what the provider said. Append-only."""
+
+    class Outcome(models.TextChoices):
+        ACCEPTED = "accepted", "accepted"
+        RETRY = "retry", "to be tried again"
+        REFUSED = "refused", "refused for good"
+        VOID = "void", "void at the last look"
+        UNKNOWN = "unknown", "no outcome recorded"
+
+    message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="attempt_log")
+    number = models.PositiveSmallIntegerField()
+    started_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True, blank=True)
+    outcome = models.CharField(max_length=10, choices=Outcome)
+    detail = models.TextField(blank=True)
+
+    class Meta:
+        ordering: ClassVar = ["message_id", "number"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["message", "number"], name="attempt_number_is_unique_per_message"),
+        ]
+
+    def __str__(self) -> str:
+        return f"attempt {self.number} of message {self.message_id}"

@@ -1,0 +1,114 @@
+"""Accounts, how to reach them, and the tokens of programs."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.contrib.auth.models import AbstractUser
+from django.db import models
+from django.db.models import Q
+
+from apps.foundation.clock import now
+from apps.foundation.history import TrackedHistory
+
+
+class User(AbstractUser):
+    """A person, a program's service account, or the portal itself."""
+
+    class Kind(models.TextChoices):
+        PERSON = "person", "person"
+        SERVICE = "service", "service account"
+        PORTAL = "portal", "the portal itself"
+
+    kind = models.CharField(max_length=10, choices=Kind, default=Kind.PERSON)
+    display_name = models.CharField(max_length=120, blank=True)
+    time_zone = models.CharField(max_length=64, default="UTC", help_text="IANA name, for example Europe/Berlin")
+
+    history = TrackedHistory(excluded_fields=["password", "last_login"])
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def name(self) -> str:
+        """How the portal calls this account everywhere."""
+        return self.display_name or self.get_full_name() or self.username
+
+
+class ContactPoint(models.Model):
+    """An address at which a person can be paged, in the order of `position`."""
+
+    class Kind(models.TextChoices):
+        EMAIL = "email", "email"
+        WEBHOOK = "webhook", "webhook"
+
+    class State(models.TextChoices):
+        UNVERIFIED = "unverified", "not verified"
+        VERIFIED = "verified", "verified"
+        DISABLED = "disabled", "disabled"
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="contact_points")
+    kind = models.CharField(max_length=20, choices=Kind)
+    address = models.CharField(max_length=500)
+    label = models.CharField(max_length=80, blank=True)
+    position = models.PositiveSmallIntegerField(default=0)
+    state = models.CharField(max_length=12, choices=State, default=State.UNVERIFIED)
+    verified_at = models.DateTimeField(null=True, blank=True)
+
+    history = TrackedHistory()
+
+    class Meta:
+        ordering: ClassVar = ["user_id", "position", "id"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["user", "kind", "address"], name="contact_address_is_given_once_per_user"),
+            models.CheckConstraint(
+                condition=~Q(state="verified") | Q(verified_at__isnull=False),
+                name="contact_verified_needs_verified_at",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} {self.address}"
+
+
+class ApiToken(models.Model):
+    """A bearer token of an account. Only its digest is kept; the text is shown once."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="api_tokens")
+    name = models.CharField(max_length=120)
+    prefix = models.CharField(max_length=12, help_text="the first characters, to recognise it by")
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    scopes = models.JSONField(default=list)
+    created_at = models.DateTimeField(default=now)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True)
+
+    history = TrackedHistory(excluded_fields=["digest", "last_used_at"])
+
+    class Meta:
+        ordering: ClassVar = ["-created_at"]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.prefix}…)"
+
+
+class IdempotencyRecord(models.Model):
+    """The answer that a POST with an `Idempotency-Key` got, so that its repeat gets the same one."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    key = models.CharField(max_length=200)
+    route = models.CharField(max_length=200)
+    request_digest = models.CharField(max_length=64)
+    status = models.PositiveSmallIntegerField(null=True)
+    body = models.JSONField(null=True)
+    created_at = models.DateTimeField(default=now)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["user", "key", "route"], name="idempotency_key_is_used_once_per_route"),
+        ]
+        indexes: ClassVar = [models.Index(fields=["created_at"], name="idempotency_by_age")]
+
+    def __str__(self) -> str:
+        return f"{self.route} {self.key}"

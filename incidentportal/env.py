@@ -1,0 +1,195 @@
+"""Readers of the environment that stop the start with one sentence where a value is wrong.
+
+Every variable `X` may also be given as `X_FILE`, the path of a file that holds the value (for secrets).
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+_TRUE = {"1", "true", "yes", "on"}
+_FALSE = {"0", "false", "no", "off", ""}
+
+
+def _raw(name: str) -> str | None:
+    """The value of `name`, from itself or from the file that `name_FILE` names; None when neither is set."""
+    value, path = os.environ.get(name), os.environ.get(f"{name}_FILE")
+    if value is not None and path:
+        raise ImproperlyConfigured(f"{name} and {name}_FILE are both set: keep one of them.")
+    if path:
+        try:
+            return Path(path).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise ImproperlyConfigured(f"{name}_FILE names {path!r}, which can't be read: {error.strerror}.") from error
+    return value
+
+
+def text(name: str, *, default: str, secret: bool = False) -> str:
+    """The value as it is. `secret` only documents that it must not be shown."""
+    value = _raw(name)
+    return default if value is None else value
+
+
+def flag(name: str, *, default: bool) -> bool:
+    """A yes or a no."""
+    value = _raw(name)
+    if value is None:
+        return default
+    if value.lower() in _TRUE:
+        return True
+    if value.lower() in _FALSE:
+        return False
+    raise ImproperlyConfigured(f"{name} is {value!r}: it must be 1 or 0.")
+
+
+def number(name: str, *, default: int, least: int, most: int) -> int:
+    """A whole number between `least` and `most`."""
+    value = _raw(name)
+    if value is None:
+        return default
+    try:
+        found = int(value)
+    except ValueError:
+        found = least - 1
+    if not least <= found <= most:
+        raise ImproperlyConfigured(f"{name} is {value!r}: it must be a whole number from {least} to {most}.")
+    return found
+
+
+def choice(name: str, options: list[str], *, default: str) -> str:
+    """One of `options`, in any case."""
+    value = _raw(name)
+    if value is None:
+        return default
+    for option in options:
+        if option.lower() == value.lower():
+            return option
+    raise ImproperlyConfigured(f"{name} is {value!r}: it must be one of {', '.join(options)}.")
+
+
+def listing(name: str, *, default: list[str]) -> list[str]:
+    """Values separated by commas."""
+    value = _raw(name)
+    return default if value is None else [part.strip() for part in value.split(",") if part.strip()]
+
+
+def url(name: str, *, default: str) -> str:
+    """An http or https address without a trailing slash, or nothing."""
+    value = _raw(name)
+    value = default if value is None else value
+    if not value:
+        return ""
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.netloc:
+        raise ImproperlyConfigured(f"{name} is {value!r}: it must be an address such as https://portal.example.com.")
+    return value.rstrip("/")
+
+
+def hosts_for(public_url: str) -> list[str]:
+    """The host names under which the portal answers when nothing else is said."""
+    return sorted({urlsplit(public_url).hostname or "localhost", "localhost", "127.0.0.1", "[::1]"})
+
+
+def secret(name: str, *, data_dir: Path) -> str:
+    """A secret of at least 32 characters, from the environment or made once and kept in the data directory."""
+    value = _raw(name)
+    if value is not None:
+        if len(value) < 32:
+            raise ImproperlyConfigured(f"{name} is too short: give at least 32 random characters.")
+        return value
+    path = data_dir / f"{name.lower().replace('_', '-')}"
+    try:
+        if not path.exists():
+            data_dir.mkdir(parents=True, exist_ok=True)
+            fresh = data_dir / f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}"
+            fresh.touch(mode=0o600)
+            fresh.write_text(secrets.token_urlsafe(50), encoding="utf-8")
+            try:
+                os.link(fresh, path)  # of two processes that start at once, the first one's secret stays
+            except FileExistsError:
+                pass
+            finally:
+                fresh.unlink()
+        return path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"No {name} is set and none can be kept in {data_dir} ({error.strerror}): "
+            f"set {name}, or set DATA_DIR to a folder that can be written."
+        ) from error
+
+
+def database(name: str, *, default: str) -> dict[str, Any]:
+    """A Django database from an address: sqlite:///path or postgres://user:password@host:port/name."""
+    value = _raw(name) or default
+    scheme = value.split(":", 1)[0]
+    if scheme not in {"sqlite", "postgres", "postgresql"}:
+        raise ImproperlyConfigured(f"{name} must start with sqlite:/// or postgres://, not {scheme!r}.")
+    found: dict[str, Any] = dict(environ.Env.db_url_config(value))
+    options: dict[str, Any] = found.setdefault("OPTIONS", {})
+    if scheme == "sqlite":
+        path = Path(found["NAME"])
+        if found["NAME"] != ":memory:":
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise ImproperlyConfigured(f"{path.parent} can't be made ({error.strerror}): set DATA_DIR.") from error
+        options |= {
+            "transaction_mode": "IMMEDIATE",
+            "timeout": 20,
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA busy_timeout=20000;",
+        }
+        found["TEST"] = {"NAME": str(path.with_name("test-portal.sqlite3"))}
+    else:
+        found["CONN_MAX_AGE"] = 600
+        found["CONN_HEALTH_CHECKS"] = True
+        options.setdefault("connect_timeout", 5)
+        options.setdefault("application_name", os.environ.get("PORTAL_PROCESS", "portal"))
+    return found
+
+
+def mail(name: str, *, default: str) -> dict[str, Any]:
+    """Django's mail settings from an address: smtp://user:password@host:port, smtps://, smtp+tls://, or file:///folder."""
+    value = _raw(name) or default
+    parts = urlsplit(value)
+    if parts.scheme == "file":
+        return {"EMAIL_BACKEND": "django.core.mail.backends.filebased.EmailBackend", "EMAIL_FILE_PATH": parts.path}
+    if parts.scheme not in {"smtp", "smtps", "smtp+tls"} or not parts.hostname:
+        raise ImproperlyConfigured(f"{name} must be smtp://host:port, smtps://…, smtp+tls://… or file:///folder.")
+    found = dict(environ.Env.email_url_config(value.replace("smtps://", "smtp+ssl://")))
+    found["EMAIL_TIMEOUT"] = 10
+    return found
+
+
+def logging_config(level: str) -> dict[str, Any]:
+    """Structured logs on standard error, one line each."""
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+        "root": {"handlers": ["stderr"], "level": level},
+        "loggers": {
+            "django.request": {"level": "ERROR"},
+            "celery": {"level": "WARNING"},
+            "kombu": {"level": "WARNING"},
+            "httpx": {"level": "WARNING"},
+            "apps": {"level": level},
+        },
+    }
+
+
+def folder(path: Path) -> None:
+    """Make `path` and its parents; stop the start where that is not possible."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"{path} can't be made ({error.strerror}): set DATA_DIR to a folder that can be written."
+        ) from error

@@ -1,0 +1,19 @@
+"""All addresses. Intake (`/in/`) and streams (`/events/`) are routed before Django, in asgi.py and wsgi.py."""
+
+from __future__ import annotations
+
+from apps.engine.views import healthz, metrics, readyz
+from django.contrib import admin
+from django.urls import include, path
+from django.views.generic import RedirectView
+
+urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
+    path("healthz", healthz, name="healthz"),
+    path("readyz", readyz, name="readyz"),
+    path("metrics", metrics, name="metrics"),
+    path("", include("incidentportal.api")),
+    path("", include("apps.paging.urls")),
+    path("", include("apps.demo.urls")),
+    path("admin/", admin.site.urls),
+]
