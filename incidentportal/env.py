@@ -16,6 +16,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off", ""}
+_SHORTEST_SECRET = 32
 
 
 def _raw(name: str) -> str | None:
@@ -92,6 +93,12 @@ def url(name: str, *, default: str) -> str:
     return value.rstrip("/")
 
 
+def own_address(host: str, port: int) -> str:
+    """Where a browser on this machine finds a server that listens on `host` and `port`."""
+    everywhere = {"0.0.0.0", "::"}  # noqa: S104  # compared with, not bound to
+    return f"http://{'127.0.0.1' if host in everywhere else host}:{port}"
+
+
 def hosts_for(public_url: str) -> list[str]:
     """The host names under which the portal answers when nothing else is said."""
     return sorted({urlsplit(public_url).hostname or "localhost", "localhost", "127.0.0.1", "[::1]"})
@@ -101,8 +108,8 @@ def secret(name: str, *, data_dir: Path) -> str:
     """A secret of at least 32 characters, from the environment or made once and kept in the data directory."""
     value = _raw(name)
     if value is not None:
-        if len(value) < 32:
-            raise ImproperlyConfigured(f"{name} is too short: give at least 32 random characters.")
+        if len(value) < _SHORTEST_SECRET:
+            raise ImproperlyConfigured(f"{name} is too short: give at least {_SHORTEST_SECRET} random characters.")
         return value
     path = data_dir / f"{name.lower().replace('_', '-')}"
     try:

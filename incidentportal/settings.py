@@ -18,7 +18,7 @@ TESTING = "pytest" in sys.modules
 DATA_DIR = Path(env.text("DATA_DIR", default=str(BASE_DIR / "data"))).absolute()
 PORT = env.number("PORT", default=8000, least=0, most=65535)
 HOST = env.text("HOST", default="127.0.0.1")
-PUBLIC_URL = env.url("PUBLIC_URL", default=f"http://{'127.0.0.1' if HOST in ('0.0.0.0', '::') else HOST}:{PORT}")
+PUBLIC_URL = env.url("PUBLIC_URL", default=env.own_address(HOST, PORT))
 DEBUG = env.flag("DEBUG", default=False)
 DEMO = env.flag("DEMO", default=False)
 WORLD_URL = env.url("WORLD_URL", default="http://127.0.0.1:8900")
@@ -53,11 +53,14 @@ DATABASES: dict[str, dict[str, Any]] = {
 REDIS_URL = env.text("REDIS_URL", default="", secret=True)
 EMBEDDED = not REDIS_URL
 
-if EMBEDDED:
+if TESTING:
+    CELERY_BROKER_URL = "memory://"
+    CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {}
+elif EMBEDDED:
     _queue = DATA_DIR / "broker"
     env.folder(_queue / "control")
     CELERY_BROKER_URL = "filesystem://"
-    CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {
+    CELERY_BROKER_TRANSPORT_OPTIONS = {
         "data_folder_in": str(_queue),
         "data_folder_out": str(_queue),
         "control_folder": str(_queue / "control"),
@@ -71,7 +74,8 @@ else:
         "socket_connect_timeout": 0.5,
         "socket_timeout": 2,
         "visibility_timeout": 60,
-        "unacked_restore_limit": 1000,
+        "unacked_restore_interval": 2,
+        "unacked_restore_throttle": 1,
         "global_keyprefix": env.text("REDIS_PREFIX", default="portal:"),
         "queue_order_strategy": "priority",
     }

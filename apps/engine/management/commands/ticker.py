@@ -1,0 +1,20 @@
+"""`manage.py ticker`: rings for due work each second; run one or more."""
+
+from __future__ import annotations
+
+import signal
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from apps.engine.ticker import Ticker
+
+
+class Command(BaseCommand):
+    help = "Ring the workers each second and at every due time; sweep here when they don't answer."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        ticker = Ticker()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(name, lambda *_: ticker.stopping.set())
+        ticker.run()
