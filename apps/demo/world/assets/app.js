@@ -1,0 +1,94 @@
+"use strict";
+const byId = (id) => document.getElementById(id);
+
+function element(tag, text, className) {
+  const made = document.createElement(tag);
+  if (text) made.textContent = text;
+  if (className) made.className = className;
+  return made;
+}
+
+function faultCard(name) {
+  const card = element("div", "", "card");
+  card.dataset.fault = name;
+  card.append(element("h3", name.replace("-", " ").replace(/^./, (c) => c.toUpperCase())), element("p"));
+  const button = element("button", "Break it so");
+  button.type = "button";
+  button.dataset.post = `/break/${name}`;
+  button.setAttribute("aria-label", `Break it: ${name.replace("-", " ")}`);
+  card.append(button);
+  return card;
+}
+
+function showFaults(faults) {
+  for (const [name, fault] of Object.entries(faults)) {
+    let card = document.querySelector(`[data-fault="${name}"]`);
+    if (!card) {
+      card = faultCard(name);
+      byId("faults").append(card);
+    }
+    card.classList.toggle("bad", fault.active);
+    card.querySelector("p").textContent = fault.text;
+    const button = card.querySelector("button");
+    button.disabled = fault.active;
+    button.textContent = fault.active ? "Broken" : "Break it so";
+  }
+}
+
+function showAlerts(status) {
+  const rows = Object.entries(status.alerts).map(([name, alert]) => {
+    const row = element("li");
+    row.append(element("b", name), element("span", alert.status === "firing" ? "fires" : "cleared"),
+      element("span", alert.posted_at ? "the portal knows" : "not delivered yet", "quiet"));
+    return row;
+  });
+  byId("alerts").replaceChildren(...rows);
+  byId("watcher").textContent = !status.watcher.running
+    ? "Prometheus and Alertmanager watch this world and tell the portal."
+    : status.watcher.problem || (rows.length ? "This world tells the portal itself, as Alertmanager would."
+      : "None yet. This world tells the portal itself, as Alertmanager would.");
+}
+
+function show(status) {
+  for (const place of document.querySelectorAll("[data-signal]")) {
+    const value = status.signals[place.dataset.signal];
+    place.textContent = value.toLocaleString("en") + (place.dataset.unit || "");
+    place.classList.toggle("bad", Boolean(place.dataset.limit) && value > Number(place.dataset.limit));
+  }
+  const broken = Object.values(status.faults).some((fault) => fault.active);
+  byId("state").textContent = broken ? "Broken" : "Healthy";
+  byId("state").classList.toggle("bad", broken);
+  byId("version").textContent = `version ${status.config.version}`;
+  byId("config-note").textContent = `${status.config.note}, by ${status.config.author}`;
+  byId("config").textContent = JSON.stringify(status.config.document, null, 2);
+  if (status.portal_url) {
+    byId("portal").href = status.portal_url;
+    byId("portal").hidden = false;
+  }
+  showFaults(status.faults);
+  showAlerts(status);
+}
+
+async function refresh() {
+  try {
+    show(await (await fetch("/status")).json());
+    byId("problem").hidden = true;
+  } catch {
+    byId("problem").textContent = "The world does not answer. It may be stopped.";
+    byId("problem").hidden = false;
+  }
+}
+
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("button[data-post]");
+  if (!button) return;
+  button.disabled = true;
+  try {
+    await fetch(button.dataset.post, { method: "POST" });
+  } finally {
+    button.disabled = false;
+    await refresh();
+  }
+});
+refresh();
+setInterval(refresh, 2000);

@@ -1,0 +1,188 @@
+"""The world over HTTP: its page, its JSON API, health and metrics. It listens on the loopback interface only."""
+
+from __future__ import annotations
+
+import json
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from apps.demo.world.game import FAULTS, World, WorldError
+from apps.demo.world.metrics import CONTENT_TYPE, render
+from apps.demo.world.rules import prometheus_rules
+from apps.demo.world.watcher import Watcher
+
+LOOPBACK = "127.0.0.1"
+_ASSETS = Path(__file__).parent / "assets"
+_FILES = {
+    "/": ("page.html", "text/html; charset=utf-8"),
+    "/style.css": ("style.css", "text/css; charset=utf-8"),
+    "/app.js": ("app.js", "text/javascript; charset=utf-8"),
+}
+_LOCAL_NAMES = {"127.0.0.1", "localhost", "::1"}
+_MAX_BODY_BYTES = 64 * 1024
+_POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:"
+
+
+class WorldServer(ThreadingHTTPServer):
+    """Serves one world; `portal_url` is only shown as a link."""
+
+    daemon_threads = True
+
+    def __init__(self, port: int, world: World, *, watcher: Watcher | None, portal_url: str) -> None:
+        self.world = world
+        self.watcher = watcher
+        self.portal_url = portal_url
+        super().__init__((LOOPBACK, port), WorldHandler)
+
+    def status(self) -> dict[str, Any]:
+        """What the page shows, in one piece."""
+        now = self.world.signals()
+        return {
+            "faults": {name: {"text": text, "active": name in self.world.faults()} for name, text in FAULTS.items()},
+            "config": self.world.config(),
+            "events": self.world.events(),
+            "signals": {
+                "players_online": now.players_online,
+                "error_percent": round(now.error_ratio * 100, 1),
+                "latency_ms": round(now.latency_p95_seconds * 1000),
+                "payment_failure_percent": round(now.payment_failure_ratio * 100, 1),
+            },
+            "alerts": self.watcher.alerts() if self.watcher else {},
+            "watcher": {"running": self.watcher is not None, "problem": self.watcher.problem if self.watcher else ""},
+            "portal_url": self.portal_url,
+        }
+
+
+class WorldHandler(BaseHTTPRequestHandler):
+    """One request. Bodies are JSON; errors are JSON with `error`."""
+
+    protocol_version = "HTTP/1.1"
+    server: WorldServer
+
+    def do_GET(self) -> None:
+        self._answer(self._get)
+
+    def do_PUT(self) -> None:
+        self._answer(self._put)
+
+    def do_POST(self) -> None:
+        self._answer(self._post)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the base class names it so
+        """Scrapes and polls would drown everything else in the log."""
+
+    # --- routes --------------------------------------------------------------------------------------------------
+
+    def _get(self, path: str) -> None:
+        world = self.server.world
+        if path in _FILES:
+            name, kind = _FILES[path]
+            self._send(200, (_ASSETS / name).read_bytes(), kind)
+        elif path == "/health":
+            faults = world.faults()
+            self._json(503 if faults else 200, {"status": "broken" if faults else "ok", "faults": faults})
+        elif path == "/metrics":
+            self._send(200, render(world).encode(), CONTENT_TYPE)
+        elif path == "/config":
+            config = world.config()
+            self._json(200, config, etag=config["version"])
+        elif path == "/config/history":
+            self._json(200, {"versions": world.config_history()})
+        elif path == "/events":
+            self._json(200, {"events": world.events()})
+        elif path == "/status":
+            self._json(200, self.server.status())
+        elif path == "/prometheus-rules.yml":
+            self._send(200, prometheus_rules().encode(), "text/plain; charset=utf-8")
+        else:
+            raise WorldError(404, f"There is nothing at {path}.")
+
+    def _put(self, path: str) -> None:
+        body = self._body()
+        if path == "/config":
+            changed = self.server.world.put_config(
+                body.get("document"),
+                expected_version=self._expected_version(body),
+                author=str(body.get("author") or "somebody"),
+                note=str(body.get("note") or ""),
+            )
+            self._json(200, changed, etag=changed["version"])
+        elif path.startswith("/events/"):
+            if not isinstance(body.get("active"), bool):
+                raise WorldError(400, "Say whether the event is active: true or false.")
+            self._json(200, self.server.world.set_event(path.removeprefix("/events/"), active=body["active"]))
+        else:
+            raise WorldError(404, f"There is nothing to put at {path}.")
+
+    def _post(self, path: str) -> None:
+        self._body()
+        if path == "/heal":
+            self.server.world.heal()
+        elif path.startswith("/break/"):
+            self.server.world.break_it(path.removeprefix("/break/"))
+        else:
+            raise WorldError(404, f"There is nothing to post to at {path}.")
+        self._json(200, {"faults": self.server.world.faults()})
+
+    def _expected_version(self, body: dict[str, Any]) -> int:
+        found: Any = body.get("version", (self.headers.get("If-Match") or "").strip('W/"'))
+        try:
+            return int(found)
+        except (TypeError, ValueError):
+            raise WorldError(428, "Say which version you change, as `version` or in If-Match.", version=None) from None
+
+    # --- plumbing ------------------------------------------------------------------------------------------------
+
+    def _answer(self, handle: Any) -> None:
+        try:
+            self._refuse_strangers()
+            handle(urlsplit(self.path).path)
+        except WorldError as error:
+            self.close_connection = True
+            self._json(error.status, error.body)
+        except (BrokenPipeError, ConnectionResetError):
+            self.close_connection = True
+
+    def _refuse_strangers(self) -> None:
+        """No page of another site may reach in, neither by a rebound name nor by a form."""
+        host = urlsplit(f"//{self.headers.get('Host', '')}").hostname
+        if host not in _LOCAL_NAMES:
+            raise WorldError(403, "This world answers only to its loopback address.")
+        origin = self.headers.get("Origin")
+        if origin and urlsplit(origin).netloc != self.headers.get("Host"):
+            raise WorldError(403, "Requests from other sites are refused.")
+
+    def _body(self) -> dict[str, Any]:
+        try:
+            length = int(self.headers.get("Content-Length") or 0)
+        except ValueError:
+            raise WorldError(400, "Content-Length must be a number.") from None
+        if not 0 <= length <= _MAX_BODY_BYTES:
+            raise WorldError(413, "The body is over 64 KiB.")
+        raw = self.rfile.read(length)
+        if not raw:
+            return {}
+        try:
+            found = json.loads(raw)
+        except (ValueError, RecursionError):
+            raise WorldError(400, "The body is not valid JSON.") from None
+        if not isinstance(found, dict):
+            raise WorldError(400, "The body must be a JSON object.")
+        return found
+
+    def _json(self, status: int, body: dict[str, Any], *, etag: int | None = None) -> None:
+        self._send(status, json.dumps(body).encode(), "application/json", etag=etag)
+
+    def _send(self, status: int, body: bytes, kind: str, *, etag: int | None = None) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Cache-Control", "no-store")
+        self.send_header("Content-Security-Policy", _POLICY)
+        self.send_header("X-Content-Type-Options", "nosniff")
+        if etag is not None:
+            self.send_header("ETag", f'"{etag}"')
+        self.end_headers()
+        self.wfile.write(body)
