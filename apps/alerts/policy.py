@@ -1,0 +1,186 @@
+"""The section of a pack that says what an alert's labels mean: service, severity, team and group."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Annotated, Any, Literal, Self, cast
+
+from pydantic import Field, StringConstraints, field_validator, model_validator
+
+from apps.policies.queries import section
+from apps.policies.sections import Finding, PackModel, Sections, Table, register_section
+
+Label = Annotated[str, StringConstraints(min_length=1, max_length=120)]
+Short = Annotated[str, StringConstraints(min_length=1, max_length=120)]
+
+
+class Regex(PackModel):
+    """A regular expression that the whole value of a label must match."""
+
+    regex: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+
+    @field_validator("regex")
+    @classmethod
+    def _compiles(cls, value: str) -> str:
+        try:
+            re.compile(value)
+        except re.error as error:
+            raise ValueError(f"{value!r} is not a regular expression: {error}.") from error
+        return value
+
+
+@lru_cache(maxsize=2000)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern)
+
+
+class Rule(PackModel):
+    """Alerts whose labels all match get this service, severity or team. The first rule that matches counts."""
+
+    match: Annotated[Mapping[Label, str | Regex], Field(min_length=1)]
+    service: Short | None = None
+    severity: str | None = None
+    team: Short | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if self.service is None and self.severity is None and self.team is None:
+            raise ValueError("A rule gives a service, a severity or a team.")
+        return self
+
+    def words(self) -> str:
+        """The condition for people."""
+        return ", ".join(
+            f"{name} = {wanted}" if isinstance(wanted, str) else f"{name} ~ {wanted.regex}"
+            for name, wanted in self.match.items()
+        )
+
+    def matches(self, labels: Mapping[str, str]) -> bool:
+        """Whether each label named here is present and has the value, or matches the expression as a whole."""
+        for name, wanted in self.match.items():
+            value = labels.get(name)
+            if value is None:
+                return False
+            if isinstance(wanted, str):
+                if value != wanted:
+                    return False
+            elif not _compiled(wanted.regex).fullmatch(value):
+                return False
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Routed:
+    """Where an alert goes: slugs of services to try in order; no `team` leaves it to the service or integration."""
+
+    severity: str
+    services: tuple[str, ...]
+    team: str = ""
+
+
+class Routing(PackModel):
+    """How labels are read. Severity words are compared in lower case."""
+
+    service_labels: Sequence[Label] = ("service",)
+    severity_labels: Sequence[Label] = ("severity",)
+    severity_map: Mapping[Label, str]
+    default_severity: str
+    group_by: Literal["dedup_key"] | Annotated[Sequence[Label], Field(min_length=1)] = "dedup_key"
+    rules: Sequence[Rule] = ()
+
+    @field_validator("severity_map")
+    @classmethod
+    def _words_are_lower_case(cls, value: Mapping[str, str]) -> Mapping[str, str]:
+        for word in value:
+            if word != word.lower():
+                raise ValueError(f"Write {word.lower()!r}, not {word!r}: severity words are compared in lower case.")
+        return value
+
+    def severity_of(self, labels: Mapping[str, str]) -> str:
+        """The severity that the labels name, else the default."""
+        for name in self.severity_labels:
+            found = self.severity_map.get(labels.get(name, "").lower())
+            if found is not None:
+                return found
+        return self.default_severity
+
+    def route(self, labels: Mapping[str, str]) -> Routed:
+        """Service, severity and team of an alert: the first matching rule, then the labels, then the defaults."""
+        rule = next((rule for rule in self.rules if rule.matches(labels)), None)
+        services = tuple(labels[name] for name in self.service_labels if labels.get(name))
+        if rule is None:
+            return Routed(self.severity_of(labels), services)
+        return Routed(
+            rule.severity or self.severity_of(labels),
+            (rule.service,) if rule.service else services,
+            rule.team or "",
+        )
+
+    def group_key(self, labels: Mapping[str, str], dedup_key: str) -> str:
+        """Alerts with the same key share an incident: the dedup key, or the values of the labels of `group_by`."""
+        if self.group_by == "dedup_key":
+            return dedup_key
+        return ",".join(f"{name}={labels.get(name, '')}" for name in self.group_by)
+
+
+def routing(version_id: int) -> Routing:
+    """The routing of a policy version; NotFound where there is no such version."""
+    return cast("Routing", section(version_id, "routing"))
+
+
+def _check(sections: Sections) -> list[Finding]:
+    """Every severity named here must exist."""
+    found = cast("Routing", sections["routing"])
+    severities: Any = sections["severities"]
+    named: list[tuple[tuple[str | int, ...], str]] = [
+        (("routing", "severity_map", word), target) for word, target in found.severity_map.items()
+    ]
+    named.append((("routing", "default_severity"), found.default_severity))
+    named += [
+        (("routing", "rules", index, "severity"), rule.severity)
+        for index, rule in enumerate(found.rules)
+        if rule.severity is not None
+    ]
+    return [
+        Finding(where, f"Unknown severity {target}; known are {', '.join(severities.ids)}.")
+        for where, target in named
+        if target not in severities.ids
+    ]
+
+
+def _tables(found: Routing) -> list[Table]:
+    group = found.group_by if isinstance(found.group_by, str) else ", ".join(found.group_by)
+    words: dict[str, list[str]] = {}
+    for word, target in found.severity_map.items():
+        words.setdefault(target, []).append(word)
+    return [
+        Table(
+            "Severity of an alert",
+            ("Label says", "Severity"),
+            [(", ".join(said), target) for target, said in words.items()] + [("anything else", found.default_severity)],
+            note=f"Severity labels: {', '.join(found.severity_labels)}. Service labels: "
+            f"{', '.join(found.service_labels)}. Grouped by {group}.",
+        ),
+        Table(
+            "Routing rules",
+            ("Labels", "Service", "Severity", "Team"),
+            [
+                (
+                    rule.words(),
+                    rule.service or "–",
+                    rule.severity or "–",
+                    rule.team or "–",
+                )
+                for rule in found.rules
+            ],
+            note="The first rule that matches counts." if found.rules else "No rules.",
+        ),
+    ]
+
+
+def register() -> None:
+    """Own the section `routing`. Called from `ready()`; again changes nothing."""
+    register_section("routing", Routing, check=_check, tables=_tables)

@@ -1,0 +1,83 @@
+"""Reads: the sections of a version, and which version holds for whom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from django.conf import settings
+from pydantic import BaseModel
+
+from apps.foundation.errors import NotFound
+from apps.policies.models import PolicyPack, PolicyVersion
+from apps.policies.sections import registered
+
+_cache: dict[int, dict[str, BaseModel]] = {}
+
+
+class FollowsPack(Protocol):
+    """A team or a service: it may name a pack."""
+
+    @property
+    def policy_pack_id(self) -> int | None: ...
+
+
+def section(version_id: int, name: str) -> BaseModel:
+    """One section of a version, validated. Kept in this process for ever: versions never change.
+
+    NotFound where the version or the section does not exist.
+    """
+    loaded = _cache.get(version_id)
+    if loaded is None or name not in loaded:
+        loaded = _load(version_id)
+    try:
+        return loaded[name]
+    except KeyError:
+        raise NotFound(f"Policy version {version_id} has no section {name!r}.") from None
+
+
+def _load(version_id: int) -> dict[str, BaseModel]:
+    document = PolicyVersion.objects.filter(pk=version_id).values_list("document", flat=True).first()
+    if document is None:
+        raise NotFound(f"There is no policy version {version_id}.")
+    known = registered()
+    loaded = {name: known[name].model.model_validate(value) for name, value in document.items() if name in known}
+    _cache[version_id] = loaded
+    return loaded
+
+
+def forget(version_id: int) -> None:
+    """Drop what is kept of an id. A rolled-back insert may have given the same id to another text (SQLite does)."""
+    _cache.pop(version_id, None)
+
+
+def active_version(team: FollowsPack | None = None, service: FollowsPack | None = None) -> PolicyVersion:
+    """The version that holds now: the service's pack, else the team's, else the default one. One query.
+
+    NotFound where that pack does not exist or has nothing active.
+    """
+    pack_id = (service.policy_pack_id if service else None) or (team.policy_pack_id if team else None)
+    return active_versions([pack_id])[pack_id]
+
+
+def active_versions(pack_ids: Iterable[int | None]) -> dict[int | None, PolicyVersion]:
+    """The active versions of many packs with one query; the key None stands for the default pack."""
+    wanted = set(pack_ids)
+    packs = PolicyPack.objects.select_related("active_version").defer(
+        "description", "active_version__text", "active_version__document"
+    )
+    rows = packs.filter(pk__in=[pk for pk in wanted if pk is not None])
+    if None in wanted:
+        rows = rows | packs.filter(slug=settings.DEFAULT_PACK)
+    found: dict[int | None, PolicyVersion] = {}
+    for pack in rows:
+        if pack.active_version is None:
+            continue
+        if pack.pk in wanted:
+            found[pack.pk] = pack.active_version
+        if pack.slug == settings.DEFAULT_PACK and None in wanted:
+            found[None] = pack.active_version
+    for pack_id in wanted - set(found):
+        named = f"Policy pack {pack_id}" if pack_id else f"The default policy pack {settings.DEFAULT_PACK!r}"
+        raise NotFound(f"{named} has no active version: import and activate one.", code="no_active_policy")
+    return found
