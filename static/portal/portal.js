@@ -1,0 +1,1 @@
+// The clock of the pages; see stream.js for live updates.
