@@ -1,0 +1,91 @@
+"""What paging says happened. The subject of each is the thing that people were paged for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from apps.engine.events import DomainEvent
+
+
+@dataclass(frozen=True)
+class Paged(DomainEvent):
+    """People were called: by a level of a track, or, with an empty track and level 0, by a person."""
+
+    kind: ClassVar[str] = "paging.paged"
+    track: str
+    level: int
+    name: str
+    run: int
+    step: int
+    user_ids: list[int]
+    names: list[str]
+    roles: list[str] = field(default_factory=list)
+    repeat: int = 0
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class NobodyReachable(DomainEvent):
+    """A level, or a role that a person wanted, had nobody on call; the next level was taken where there is one."""
+
+    kind: ClassVar[str] = "paging.nobody_reachable"
+    track: str
+    level: int
+    name: str
+    run: int
+    step: int
+    roles: list[str]
+    repeat: int = 0
+
+
+@dataclass(frozen=True)
+class Acknowledged(DomainEvent):
+    """Somebody took notice: the page track of this run ended."""
+
+    kind: ClassVar[str] = "paging.acknowledged"
+    run: int
+    user_id: int
+    name: str
+    via: str
+    at: str
+
+
+@dataclass(frozen=True)
+class PageAnswered(DomainEvent):
+    """Somebody answered pages of their own without ending a run: it had ended before, or never was."""
+
+    kind: ClassVar[str] = "paging.page_answered"
+    page_ids: list[int]
+    user_id: int
+    name: str
+    via: str
+
+
+@dataclass(frozen=True)
+class EscalationExhausted(DomainEvent):
+    """A track has no level left. On the page track that means: everybody was paged and nobody acknowledged."""
+
+    kind: ClassVar[str] = "paging.escalation_exhausted"
+    track: str
+    run: int
+    severity: str
+
+
+@dataclass(frozen=True)
+class EscalationStopped(DomainEvent):
+    """Tracks were ended by something else than an acknowledgement."""
+
+    kind: ClassVar[str] = "paging.escalation_stopped"
+    tracks: list[str]
+    reason: str
+
+
+@dataclass(frozen=True)
+class EscalationRestarted(DomainEvent):
+    """Tracks began a new run: from their first level, or (`continued`) where the new severity's path stood."""
+
+    kind: ClassVar[str] = "paging.escalation_restarted"
+    tracks: list[str]
+    severity: str
+    continued: bool
