@@ -1,7 +1,34 @@
-"""Addresses."""
+"""The API under /api/v1/: each app registers its views in `api/urls.py`."""
 
 from __future__ import annotations
 
-from django.urls import URLPattern
+from importlib import import_module
+from pathlib import Path
 
-urlpatterns: list[URLPattern] = []
+from django.urls import include, path, re_path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from rest_framework.routers import DefaultRouter
+
+from apps.people.api.viewsets import UnknownRoute
+
+APPS = ("people", "policies", "catalog", "messaging", "oncall", "paging", "incidents", "alerts")
+
+
+class PortalRouter(DefaultRouter):
+    """One content type, hence no `.json` endings."""
+
+    include_format_suffixes = False
+
+
+router = PortalRouter()
+for app in APPS:
+    if not (Path(__file__).parent.parent / "apps" / app / "api" / "urls.py").exists():
+        continue  # not built yet; goes when all are
+    import_module(f"apps.{app}.api.urls").register(router)
+
+urlpatterns = [
+    path("api/v1/", include(router.urls)),
+    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
+    re_path(r"^api(/.*)?$", UnknownRoute.as_view(), name="api-unknown"),
+]

@@ -23,8 +23,21 @@ class User(AbstractUser):
     kind = models.CharField(max_length=10, choices=Kind, default=Kind.PERSON)
     display_name = models.CharField(max_length=120, blank=True)
     time_zone = models.CharField(max_length=64, default="UTC", help_text="IANA name, for example Europe/Berlin")
+    owner = models.ForeignKey(
+        "self",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="service_accounts",
+        help_text="the person who answers for a service account and makes its tokens",
+    )
 
-    history = TrackedHistory(excluded_fields=["password", "last_login"])
+    history = TrackedHistory(excluded_fields=["password", "last_login"], m2m_fields=["groups"])
+
+    class Meta(AbstractUser.Meta):
+        permissions: ClassVar = [
+            ("manage_service_accounts", "Can create service accounts and make tokens for those they own"),
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -100,8 +113,8 @@ class IdempotencyRecord(models.Model):
     key = models.CharField(max_length=200)
     route = models.CharField(max_length=200)
     request_digest = models.CharField(max_length=64)
-    status = models.PositiveSmallIntegerField(null=True)
-    body = models.JSONField(null=True)
+    status = models.PositiveSmallIntegerField()
+    answer_encrypted = models.TextField(blank=True, help_text="it may hold a token's text")
     created_at = models.DateTimeField(default=now)
 
     class Meta:

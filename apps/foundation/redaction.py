@@ -1,0 +1,33 @@
+"""Secrets never reach logs, events or error texts: what looks like one is masked."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+MASK = "•••"
+_SECRET_NAMES = re.compile(
+    r"pass(word|wd)|secret|token|api_?key|authorization|cookie|credential|private", re.IGNORECASE
+)
+_SECRET_TEXTS = re.compile(
+    r"(?P<scheme>\b(?:Bearer|Basic)\s+)[A-Za-z0-9._~+/=-]{8,}"
+    r"|\bptk_[A-Za-z0-9_-]{8,}"
+    r"|(?<=://)[^/\s:@]+:[^/\s:@]+(?=@)",
+)
+
+
+def redact_text(text: str) -> str:
+    """`text` with bearer tokens, tokens of ours and passwords in addresses masked; a repeat changes nothing more."""
+    return _SECRET_TEXTS.sub(lambda found: (found.group("scheme") or "") + MASK, text)
+
+
+def redact(value: Any) -> Any:
+    """A copy of JSON-like `value` with every secret text, and every entry of a secret-sounding name, masked."""
+    if isinstance(value, dict):
+        return {
+            name: MASK if isinstance(name, str) and _SECRET_NAMES.search(name) and entry else redact(entry)
+            for name, entry in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [redact(entry) for entry in value]
+    return redact_text(value) if isinstance(value, str) else value

@@ -1,0 +1,1 @@
+"""Admin pages of accounts, and the base of everybody else's (`base`)."""

@@ -1,0 +1,55 @@
+"""Credentials at rest: sealed where they must be read again, digested where they only need to be recognised."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from functools import lru_cache
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from django.conf import settings
+
+from apps.foundation.errors import DomainError
+
+
+class Unreadable(DomainError):
+    """The text was sealed under a key that this portal does not have."""
+
+    code = "secret_unreadable"
+    http_status = 409
+
+
+@lru_cache(maxsize=4)
+def _box(secrets: tuple[str, ...]) -> MultiFernet:
+    keys = [
+        HKDF(algorithm=SHA256(), length=32, salt=None, info=b"incident portal field key").derive(secret.encode())
+        for secret in secrets
+    ]
+    return MultiFernet([Fernet(base64.urlsafe_b64encode(key)) for key in keys])
+
+
+def _current_box() -> MultiFernet:
+    return _box((settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS))
+
+
+def seal(text: str) -> str:
+    """`text` encrypted and authenticated: Fernet under a key derived from SECRET_KEY. Each call gives another result."""
+    return _current_box().encrypt(text.encode()).decode()
+
+
+def unseal(sealed: str) -> str:
+    """What `seal` was given, also under a key in SECRET_KEY_FALLBACKS. Raises Unreadable for anything else."""
+    try:
+        return _current_box().decrypt(sealed.encode()).decode()
+    except InvalidToken as error:
+        raise Unreadable(
+            "A stored secret can't be read with this SECRET_KEY: put the old key into SECRET_KEY_FALLBACKS, "
+            "or set the secret again."
+        ) from error
+
+
+def digest(text: str) -> str:
+    """The SHA-256 of a long random text, in hex. Not for passwords, which people choose."""
+    return hashlib.sha256(text.encode()).hexdigest()

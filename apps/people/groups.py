@@ -1,0 +1,118 @@
+"""The six groups and what each may do: one table, also shown in docs/permissions.md.
+
+Codenames of upper apps stand here as text, since this app may not import them; `sync_groups` refuses an
+unknown one, and so does a test.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+
+VIEW = [
+    "people.view_user",
+    "auth.view_group",
+    "policies.view_policypack",
+    "policies.view_policyversion",
+    "catalog.view_team",
+    "catalog.view_membership",
+    "catalog.view_environment",
+    "catalog.view_service",
+    "catalog.view_dependency",
+    "catalog.view_change",
+    "messaging.view_message",
+    "oncall.view_rotation",
+    "oncall.view_rotationmember",
+    "oncall.view_override",
+    "oncall.view_rolebinding",
+    "paging.view_escalationrun",
+    "paging.view_page",
+    "paging.view_acknowledgement",
+    "incidents.view_incident",
+    "incidents.view_roleassignment",
+    "incidents.view_timelineentry",
+    "incidents.view_milestone",
+    "alerts.view_integration",
+    "alerts.view_alert",
+    "alerts.view_alertgroup",
+]
+
+RESPOND = [
+    "incidents.declare_incident",
+    "incidents.respond_incident",
+    "oncall.add_override",
+    "oncall.change_override",
+    "catalog.add_change",
+    "alerts.view_receipt",
+]
+
+COMMAND = [
+    "incidents.command_incident",
+]
+
+
+def _all_of(app: str, models: list[str], ways: tuple[str, ...] = ("add", "change", "delete")) -> list[str]:
+    return [f"{app}.{way}_{model}" for model, way in product(models, ways)]
+
+
+MANAGE = [
+    *_all_of("catalog", ["team", "membership", "environment", "service", "dependency"]),
+    *_all_of(
+        "catalog",
+        ["teamuserpermission", "teamgrouppermission", "serviceuserpermission", "servicegrouppermission"],
+        ("view", "add", "change", "delete"),
+    ),
+    *_all_of("oncall", ["rotation", "rotationmember", "override", "rolebinding"]),
+    *_all_of("policies", ["policypack"], ("add", "change")),
+    *_all_of("policies", ["policyversion"], ("add",)),
+    *_all_of("alerts", ["integration"], ("add", "change")),
+    *_all_of("messaging", ["webhookendpoint"], ("view", "add", "change", "delete")),
+    "people.view_contactpoint",
+    "people.manage_service_accounts",
+]
+
+AUDIT = [
+    "incidents.view_private_incident",
+    *_all_of("incidents", ["incidentuserpermission", "incidentgrouppermission"], ("view",)),
+    "people.view_contactpoint",
+    "people.view_apitoken",
+    *_all_of(
+        "catalog",
+        ["teamuserpermission", "teamgrouppermission", "serviceuserpermission", "servicegrouppermission"],
+        ("view",),
+    ),
+    "messaging.view_webhookendpoint",
+    "messaging.view_attempt",
+    "alerts.view_receipt",
+    *_all_of("engine", ["event", "delivery", "timer", "pulse"], ("view",)),
+    *_all_of("people", ["historicaluser", "historicalcontactpoint", "historicalapitoken"], ("view",)),
+    *_all_of("policies", ["historicalpolicypack"], ("view",)),
+    *_all_of(
+        "catalog",
+        [
+            "historicalteam",
+            "historicalmembership",
+            "historicalenvironment",
+            "historicalservice",
+            "historicaldependency",
+        ],
+        ("view",),
+    ),
+    *_all_of("messaging", ["historicalwebhookendpoint"], ("view",)),
+    *_all_of(
+        "oncall",
+        ["historicalrotation", "historicalrotationmember", "historicaloverride", "historicalrolebinding"],
+        ("view",),
+    ),
+    *_all_of("incidents", ["historicalincident", "historicalroleassignment", "historicalmilestone"], ("view",)),
+    *_all_of("alerts", ["historicalintegration"], ("view",)),
+]
+
+GROUP_PERMISSIONS: dict[str, list[str]] = {
+    "viewer": VIEW,
+    "responder": [*VIEW, *RESPOND],
+    "commander": [*VIEW, *RESPOND, *COMMAND],
+    "manager": [*VIEW, *RESPOND, *MANAGE],
+    # Approvals come with their own app; until then an approver reads.
+    "approver": VIEW,
+    "auditor": [*VIEW, *AUDIT],
+}
