@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from apps.demo import views
+
+urlpatterns = [
+    path("demo/mail/", views.mailbox, name="demo_mailbox"),
+    path("demo/mail/<str:key>/", views.mail, name="demo_mail"),
+]
