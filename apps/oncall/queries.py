@@ -6,9 +6,12 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
-from django.db.models import Q, QuerySet
+from django.db.models import CharField, Q, QuerySet
+from django.db.models.functions import Cast
+from django.urls import reverse
 
 from apps.foundation.clock import now
 from apps.oncall.models import Override, RoleBinding, Rotation, RotationMember
@@ -167,3 +170,20 @@ def people_for_roles(team_id: int | None, roles: Iterable[str], at: datetime) ->
     """Who answers for each role of one team at an instant: the team's binding, else the one for all teams."""
     found = people_for_many([(team_id, role) for role in roles], at)
     return {role: users for (_, role), users in found.items()}
+
+
+def rotation_titles(keys: Iterable[str]) -> dict[str, str]:
+    """Names of rotations by their text keys, in one query."""
+    wanted = [int(key) for key in keys if key.isdecimal()]
+    return {str(pk): name for pk, name in Rotation.objects.filter(pk__in=wanted).values_list("pk", "name")}
+
+
+def rotation_url(key: str) -> str:
+    """Where a rotation's page is."""
+    return reverse("admin:oncall_rotation_change", args=[key])
+
+
+def visible_rotation_keys(user: Any) -> QuerySet[Any, Any]:
+    """Text keys of the rotations that `user` may see, for `visible_subjects`."""
+    rows = visible_rotations(user).annotate(text_key=Cast("pk", CharField()))
+    return rows.values_list("text_key", flat=True)

@@ -227,7 +227,7 @@ def _rotation(schedule: Schedule, start: datetime, end: datetime) -> Iterator[_D
         if on not in roster or schedule.handoff_at(number) == begins:
             on = _next_in(roster, last)
         if ends > start:
-            yield from _stretches(schedule, roster, on, number, max(begins, start), min(ends, end))
+            yield from _stretches(schedule, roster, on, number, (max(begins, start), min(ends, end)))
         if on is not None:
             on = _after(roster, on, schedule.handoff_before(ends - _INSTANT) - number)
             last = on.order
@@ -252,9 +252,10 @@ def _after(roster: list[Place], place: Place, handoffs: int) -> Place:
 
 
 def _stretches(
-    schedule: Schedule, roster: list[Place], on: Place | None, number: int, start: datetime, end: datetime
+    schedule: Schedule, roster: list[Place], on: Place | None, number: int, window: tuple[datetime, datetime]
 ) -> Iterator[_Duty]:
-    """The stretches of one cut inside [start, end); `on` had the duty since handoff `number` or since the cut."""
+    """The stretches of one cut inside the window; `on` had the duty since handoff `number` or since the cut."""
+    start, end = window
     if on is None:
         yield _Duty(None, start, end)
         return
