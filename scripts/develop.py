@@ -47,7 +47,7 @@ def run(command: list[str], environ: dict[str, str]) -> int:
 def test(arguments: list[str]) -> int:
     """The whole suite but fault injection, which has a command of its own."""
     with found_services() as services:
-        return run([PYTHON, "-m", "pytest", "-q", "-m", "not fault", *arguments], environment(**services))
+        return run([PYTHON, "-m", "pytest", "-m", "not fault", *arguments], environment(**services))
 
 
 def fault(arguments: list[str], rounds: str) -> int:
@@ -55,7 +55,7 @@ def fault(arguments: list[str], rounds: str) -> int:
     with found_services() as services:
         environ = environment(**services)
         environ.setdefault("FAULT_ROUNDS", rounds)
-        return run([PYTHON, "-m", "pytest", "-q", "tests/fault", *arguments], environ)
+        return run([PYTHON, "-m", "pytest", "tests/fault", *arguments], environ)
 
 
 def bench(arguments: list[str]) -> int:
