@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
 from time import perf_counter
@@ -101,6 +102,11 @@ def test_a_member_who_leaves_at_a_handoff_skips_nobody() -> None:
     assert who_is_on(schedule, utc(2026, 1, 12, 9)) == BEN
 
 
+def test_a_member_who_joins_at_a_handoff_holds_nobody_up() -> None:
+    joined = Place(CAT, 9, utc(2026, 1, 12, 9), None, 9)
+    assert who_is_on(weekly(*places(ANA, BEN), joined), utc(2026, 1, 12, 9)) == BEN
+
+
 def test_the_first_member_of_an_empty_rotation_is_on_duty_at_once() -> None:
     schedule = weekly(Place(ANA, 0, utc(2026, 1, 7)))
     assert who_is_on(schedule, utc(2026, 1, 6)) is None
@@ -178,9 +184,24 @@ def cover_lists(draw: st.DrawFn) -> tuple[Cover, ...]:
     return tuple(found)
 
 
+def at_handoffs(draw: st.DrawFn, schedule: Schedule) -> Schedule:
+    """The same, with some members who come or go exactly at a handoff."""
+    moved = []
+    for place in schedule.places:
+        first, last = sorted(draw(st.tuples(st.integers(0, 20), st.integers(0, 20))))
+        how = draw(st.sampled_from(["as drawn", "comes", "goes"]))
+        if how == "comes":
+            moved.append(replace(place, starts_at=schedule.handoff_at(first), ends_at=None))
+        elif how == "goes":
+            moved.append(replace(place, starts_at=LONG_AGO, ends_at=schedule.handoff_at(last)))
+        else:
+            moved.append(place)
+    return replace(schedule, places=tuple(moved))
+
+
 @st.composite
 def schedules(draw: st.DrawFn) -> Schedule:
-    return Schedule(
+    drawn = Schedule(
         zone=draw(st.sampled_from(ZONES)),
         weekday=draw(st.integers(0, 6)),
         handoff=time(draw(st.integers(0, 23)), draw(st.sampled_from([0, 30]))),
@@ -188,6 +209,7 @@ def schedules(draw: st.DrawFn) -> Schedule:
         places=draw(member_lists()),
         covers=draw(cover_lists()),
     )
+    return at_handoffs(draw, drawn)
 
 
 def brute_force_wall_clock(day: date, at: time, zone: ZoneInfo) -> datetime:
