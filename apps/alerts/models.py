@@ -67,7 +67,8 @@ class Receipt(models.Model):
     class Meta:
         ordering: ClassVar = ["-id"]
         indexes: ClassVar = [
-            models.Index(fields=["id"], name="receipt_new", condition=Q(state="new")),
+            models.Index(fields=["integration", "id"], name="receipt_new", condition=Q(state="new")),
+            models.Index(fields=["id"], name="receipt_waiting", condition=Q(state="rejected")),
         ]
 
     def __str__(self) -> str:
@@ -120,7 +121,13 @@ class Alert(models.Model):
     labels = models.JSONField(default=dict)
     annotations = models.JSONField(default=dict)
     link = models.URLField(max_length=1000, blank=True)
-    last_receipt_id = models.BigIntegerField(default=0)
+    last_receipt_id = models.BigIntegerField(default=0, help_text="the newest receipt that spoke of it")
+    # What decides the state, whatever the order of handling: see apps/alerts/episodes.py.
+    fire_receipt_id = models.BigIntegerField(default=0, help_text="the newest receipt in which it fires")
+    fire_received_at = models.DateTimeField(null=True, blank=True)
+    resolve_receipt_id = models.BigIntegerField(default=0, help_text="the newest receipt in which it is resolved")
+    resolve_received_at = models.DateTimeField(null=True, blank=True)
+    resolve_starts_at = models.DateTimeField(null=True, blank=True)
     starts_at = models.DateTimeField(null=True, blank=True, help_text="as the source says")
     fired_at = models.DateTimeField(null=True, blank=True, help_text="when this episode was first received")
     last_seen_at = models.DateTimeField(default=now)

@@ -1,0 +1,204 @@
+"""The two ways in: ASGI and WSGI around the same core."""
+
+from __future__ import annotations
+
+import threading
+from asyncio import get_running_loop
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from http import HTTPStatus
+from typing import Any
+
+from django.conf import settings
+
+from apps.alerts.intake.bell import Bell
+from apps.alerts.intake.committer import Committer, Ticket, Unavailable
+from apps.alerts.intake.core import (
+    UNAVAILABLE,
+    Address,
+    Answer,
+    Known,
+    accepted,
+    admit,
+    count,
+    locate,
+    problem,
+    refuse_head,
+    too_large,
+)
+from apps.alerts.intake.storage import Row, storage
+from apps.foundation.clock import now
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+WAIT_SECONDS = 3.0
+
+_starting = threading.Lock()
+_committer: Committer | None = None
+
+
+def committer() -> Committer:
+    """This process's committer, started with the first request: never before a server forks its workers."""
+    global _committer  # noqa: PLW0603  # one per process is the point of group commit
+    if _committer is None:
+        with _starting:
+            if _committer is None:
+                _committer = Committer(storage(), Bell())
+    return _committer
+
+
+def stop_committer() -> None:
+    """Finish what waits and forget the thread and its connection; the next request starts anew."""
+    global _committer  # noqa: PLW0603  # the same
+    with _starting:
+        running, _committer = _committer, None
+    if running is not None:
+        running.stop()
+
+
+def _row(known: Known, body: bytes) -> Row:
+    return Row(known.id, body, now())
+
+
+async def asgi_intake(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer one request below /in/. 202 only after its payload is committed."""
+    answer = await _answer_async(scope, receive)
+    if answer is None:
+        return
+    headers = [(b"content-type", answer.content_type.encode()), (b"content-length", b"%d" % len(answer.body))]
+    headers += [(name.lower().encode(), value.encode()) for name, value in answer.headers]
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})
+
+
+async def _answer_async(scope: Scope, receive: Receive) -> Answer | None:
+    """The answer, or None when the sender went away before its payload was complete."""
+    if scope["type"] != "http":
+        raise RuntimeError("Intake speaks only HTTP.")
+    address = locate(scope["method"], scope["path"])
+    if isinstance(address, Answer):
+        return address
+    try:
+        known = await _known_async(address)
+        refused = admit(address, known) or _refuse_scope_head(scope)
+        if refused is not None or known is None:
+            return refused
+        body = await _read_async(receive)
+        if body is None or isinstance(body, Answer):
+            return body
+        number = count(address.kind, body)
+        if isinstance(number, Answer):
+            return number
+        ticket = committer().put(_row(known, body), get_running_loop())
+        await ticket.settled_async(WAIT_SECONDS)
+    except Unavailable:
+        return UNAVAILABLE
+    return _outcome(address, number, ticket)
+
+
+def _outcome(address: Address, number: int, ticket: Ticket) -> Answer:
+    return UNAVAILABLE if ticket.receipt_id is None else accepted(address.kind, number, ticket.receipt_id)
+
+
+async def _known_async(address: Address) -> Known | None:
+    running = committer()
+    known, certain = running.find(address.digest)
+    if not certain:
+        await running.put(None, get_running_loop()).settled_async(WAIT_SECONDS)
+        known, certain = running.find(address.digest)
+        if not certain:
+            raise Unavailable("The keys can't be read now.")
+    return known
+
+
+def _refuse_scope_head(scope: Scope) -> Answer | None:
+    length = encoding = None
+    for name, value in scope["headers"]:
+        if name == b"content-length":
+            length = value.decode("latin-1")
+        elif name == b"content-encoding":
+            encoding = value.decode("latin-1")
+    return refuse_head(length, encoding, settings.INTAKE_MAX_BYTES)
+
+
+async def _read_async(receive: Receive) -> bytes | Answer | None:
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        chunk = message.get("body", b"")
+        if not chunks and not message.get("more_body", False):
+            return chunk if len(chunk) <= settings.INTAKE_MAX_BYTES else too_large(settings.INTAKE_MAX_BYTES)
+        size += len(chunk)
+        if size > settings.INTAKE_MAX_BYTES:
+            return too_large(settings.INTAKE_MAX_BYTES)
+        chunks.append(chunk)
+        if not message.get("more_body", False):
+            return b"".join(chunks)
+
+
+def wsgi_intake(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    """The same for a WSGI server; the thread waits for the commit."""
+    answer = _answer(environ)
+    phrase = HTTPStatus(answer.status).phrase
+    headers = [("Content-Type", answer.content_type), ("Content-Length", str(len(answer.body))), *answer.headers]
+    start_response(f"{answer.status} {phrase}", headers)
+    return [answer.body]
+
+
+def _answer(environ: dict[str, Any]) -> Answer:
+    address = locate(environ["REQUEST_METHOD"], environ.get("PATH_INFO", ""))
+    if isinstance(address, Answer):
+        return address
+    try:
+        known = _known(address)
+        refused = admit(address, known) or refuse_head(
+            environ.get("CONTENT_LENGTH") or None, environ.get("HTTP_CONTENT_ENCODING"), settings.INTAKE_MAX_BYTES
+        )
+        if refused is not None:
+            return refused
+        if known is None:
+            raise RuntimeError("An unknown key was admitted.")
+        body = _read(environ)
+        if isinstance(body, Answer):
+            return body
+        number = count(address.kind, body)
+        if isinstance(number, Answer):
+            return number
+        ticket = committer().put(_row(known, body), None)
+        ticket.settled(WAIT_SECONDS)
+    except Unavailable:
+        return UNAVAILABLE
+    return _outcome(address, number, ticket)
+
+
+def _known(address: Address) -> Known | None:
+    running = committer()
+    known, certain = running.find(address.digest)
+    if not certain:
+        running.put(None, None).settled(WAIT_SECONDS)
+        known, certain = running.find(address.digest)
+        if not certain:
+            raise Unavailable("The keys can't be read now.")
+    return known
+
+
+def _read(environ: dict[str, Any]) -> bytes | Answer:
+    """The whole body. A WSGI server may give less than asked for, so it is read until its length or its end."""
+    limit = settings.INTAKE_MAX_BYTES
+    length = environ.get("CONTENT_LENGTH")
+    wanted = int(length) if length else limit + 1
+    chunks: list[bytes] = []
+    while wanted > 0:
+        chunk = environ["wsgi.input"].read(wanted)
+        if not chunk:
+            break
+        chunks.append(chunk)
+        wanted -= len(chunk)
+    body = b"".join(chunks)
+    if length and len(body) < int(length):
+        return problem(400, f"The body ended after {len(body)} bytes, but Content-Length says {length}.")
+    return body if len(body) <= limit else too_large(limit)
