@@ -1,6 +1,25 @@
+from __future__ import annotations
+
 from django.apps import AppConfig
 
 
 class IncidentsConfig(AppConfig):
+    """Incidents, who does what in them, their timelines and their live streams."""
+
     name = "apps.incidents"
     label = "incidents"
+    verbose_name = "Incidents"
+
+    def ready(self) -> None:
+        from apps.foundation.subjects import SubjectKind, register_subject
+        from apps.incidents import policy, queries
+
+        policy.register()
+        register_subject(
+            SubjectKind(
+                kind=queries.SUBJECT_KIND,
+                titles=queries.titles,
+                url=queries.url,
+                visible_keys=queries.visible_keys,
+            )
+        )

@@ -169,6 +169,16 @@ class Milestone(models.Model):
         return f"{self.name} at {self.at}"
 
 
+class NumberCounter(models.Model):
+    """The last number given under one pattern (a pack's format with its day filled in). Locked while it is raised."""
+
+    pattern = models.CharField(max_length=80, unique=True)
+    last = models.PositiveIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"{self.pattern} {self.last}"
+
+
 class IncidentUserPermission(UserObjectPermissionBase):
     content_object = models.ForeignKey(Incident, on_delete=models.CASCADE)
 

@@ -1,0 +1,105 @@
+"""Somebody took notice: the page track ends, and the clock to the first answer stops."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from apps.foundation.actor import Actor
+from apps.foundation.errors import Forbidden, NotFound
+from apps.foundation.operations import operation
+from apps.incidents.events import Acknowledged
+from apps.incidents.metrics import ACKNOWLEDGED
+from apps.incidents.models import Incident
+from apps.incidents.operations import checking
+from apps.incidents.operations.changing import Change, changing
+from apps.incidents.operations.marking import mark_milestone
+from apps.incidents.permissions import RESPOND, VIEW, user_may
+from apps.incidents.queries import SUBJECT_KIND, subject_of
+from apps.paging import operations as paging
+from apps.paging.models import Acknowledgement, Page
+from apps.people.models import User
+
+
+@operation
+def acknowledge(
+    incident_id: int,
+    *,
+    via: str | None = None,
+    actor: Actor,
+    expected_version: int | None = None,
+) -> Incident:
+    """Say that somebody looks at it: paging stops, and the milestone `acknowledged` is set.
+
+    For holders of `respond_incident` and for whoever was paged. The first answer of each cycle is the milestone; a
+    repeat changes nothing. Raises Conflict when the incident is resolved.
+    """
+    with changing(incident_id, actor=actor, permission=VIEW, expected_version=expected_version) as change:
+        _require_respond_or_page(change)
+        checking.still_open(change.incident, "acknowledge it")
+        acknowledge_within(change, via=via)
+    return change.incident
+
+
+def acknowledge_within(change: Change, *, via: str | None = None) -> None:
+    """Acknowledge as part of another verb on the same incident, through the edge that the actor came by."""
+    if via is None:
+        via = change.actor.via if change.actor.via in Acknowledgement.Via.values else Acknowledgement.Via.WEB
+    if change.actor.user_id is None:
+        raise Forbidden("Only a person, or a program with an account, acknowledges.")
+    subject = subject_of(change.incident)
+    done = paging.acknowledge(subject, via=via, actor=change.actor)
+    first = _first_answer(change, via=via, user_id=change.actor.user_id, at=change.at)
+    if done is not None:
+        change.tell_of_paging()
+    elif first is not None:
+        # Nobody was being paged, so paging has nothing to tell.
+        text = f"Acknowledged by {change.actor.name}"
+        change.tell(first, "acknowledged", text, user_id=change.actor.user_id, via=via)
+        return
+    if first is not None:
+        change.publish(first)
+
+
+def _first_answer(change: Change, *, via: str, user_id: int | None, at: datetime) -> Acknowledged | None:
+    """Set the state and the milestone when nobody had answered in this cycle; the event to publish, else None."""
+    if change.incident.acknowledged_at is not None:
+        return None
+    change.set(acknowledged_at=at)
+    mark_milestone(change, ACKNOWLEDGED, at=at)
+    return Acknowledged(incident_id=change.incident.pk, user_id=user_id, via=via)
+
+
+@operation
+def note_acknowledgement(incident_id: int, *, user_id: int | None, via: str, at: datetime, actor: Actor) -> None:
+    """Take over what paging was told directly (the link in a page): state and milestone, once for each cycle.
+
+    The line on the timeline comes from paging's own event. A repeat, or an incident that is gone, resolved, or was
+    reopened since, changes nothing.
+    """
+    if not Incident.objects.filter(pk=incident_id, acknowledged_at__isnull=True).exists():
+        return
+    person = User.objects.filter(pk=user_id).first()
+    signed = Actor(kind="link", name=person.name if person else actor.name, user_id=user_id, via=via)
+    try:
+        with changing(incident_id, actor=actor, permission=VIEW) as change:
+            reopened = change.incident.milestones.filter(cycle=change.incident.reopened_count, name="reopened").first()
+            if not change.incident.is_open or (reopened is not None and reopened.at > at):
+                return
+            change.actor = signed
+            first = _first_answer(change, via=via, user_id=user_id, at=at)
+            if first is not None:
+                change.publish(first)
+    except NotFound:
+        return
+
+
+def _require_respond_or_page(change: Change) -> None:
+    user = change.user
+    if user is None or user_may(user, RESPOND, change.incident):
+        return
+    pages = Page.objects.filter(subject_kind=SUBJECT_KIND, subject_key=str(change.incident.pk), user=user)
+    if not pages.exists():
+        raise Forbidden(
+            f"{change.actor.name} may not respond to incidents: it needs the permission {RESPOND}.",
+            extra={"permission": RESPOND},
+        )

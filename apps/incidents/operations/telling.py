@@ -1,0 +1,107 @@
+"""Events of lower apps as lines of a timeline, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from apps.engine.models import Event
+from apps.incidents.operations.recording import NewEntry
+from apps.incidents.queries import SUBJECT_KIND
+
+Payload = Mapping[str, Any]
+
+
+def _list(words: Iterable[str]) -> str:
+    known = [word for word in words if word]
+    return known[0] if len(known) == 1 else f"{', '.join(known[:-1])} and {known[-1]}" if known else "nobody"
+
+
+def _paged(event: Payload) -> str:
+    again = " again" if event["repeat"] else ""
+    if not event["track"]:
+        return f"Paged in {_list(event['names'])}" + (f": {event['reason']}" if event["reason"] else "")
+    roles = f", {_list(event['roles'])}" if event["roles"] else ""
+    return f"Paged {_list(event['names'])}{again} (level {event['level']}{roles})"
+
+
+def _nobody_reachable(event: Payload) -> str:
+    wanted = _list(event["roles"] or [event["name"]])
+    if not event["track"]:
+        return f"Nobody on call for {wanted}"
+    return f"Nobody on call for {wanted} (level {event['level']}): next level taken at once"
+
+
+def _acknowledged(event: Payload) -> str:
+    via = " by the link in the page" if event["via"] == "link" else ""
+    return f"Acknowledged by {event['name']}{via}"
+
+
+def _page_answered(event: Payload) -> str:
+    return f"{event['name']} answered the page"
+
+
+def _exhausted(event: Payload) -> str:
+    if event["track"] == "page":
+        return "Everybody on the path was paged and nobody acknowledged"
+    return "The last level of the escalation path was reached"
+
+
+def _restarted(event: Payload) -> str:
+    if event["continued"]:
+        return f"Escalation goes on under the path of {event['severity']}"
+    return f"Escalation starts anew for {event['severity']}"
+
+
+def _message_failed(event: Payload) -> str:
+    whom = event.get("recipient") or event.get("address") or "somebody"
+    why = event.get("error") or event.get("reason") or event.get("detail") or ""
+    return f"A message by {event.get('channel', 'an unknown channel')} to {whom} failed" + (f": {why}" if why else "")
+
+
+_TELLERS: dict[str, tuple[str, Callable[[Payload], str]]] = {
+    "paging.paged": ("paged", _paged),
+    "paging.nobody_reachable": ("nobody_reachable", _nobody_reachable),
+    "paging.acknowledged": ("acknowledged", _acknowledged),
+    "paging.page_answered": ("page_answered", _page_answered),
+    "paging.escalation_exhausted": ("escalation_exhausted", _exhausted),
+    "paging.escalation_restarted": ("escalation_restarted", _restarted),
+    "messaging.message_failed": ("message_failed", _message_failed),
+}
+
+TOLD_KINDS: tuple[str, ...] = tuple(_TELLERS)
+
+
+def entry_of(event: Event) -> NewEntry | None:
+    """The line that tells of an event about an incident; None for what is not worth one."""
+    teller = _TELLERS.get(event.kind)
+    if teller is None or event.subject_kind != SUBJECT_KIND or not event.subject_key.isdecimal():
+        return None
+    kind, words = teller
+    return NewEntry(
+        incident_id=int(event.subject_key),
+        kind=kind,
+        text=words(event.payload),
+        author_name=str(event.actor.get("name") or "portal")[:120],
+        author_id=event.actor.get("user_id"),
+        at=event.occurred_at,
+        event_id=event.pk,
+        data=_data(event.payload),
+    )
+
+
+def _data(payload: Payload) -> dict[str, Any]:
+    """What pages and programs may need of the event besides its words."""
+    return {name: payload[name] for name in ("track", "level", "user_ids", "user_id", "via") if name in payload}
+
+
+def paging_entries(incident_ids: Iterable[int], *, since: datetime) -> list[NewEntry]:
+    """Lines for what paging published about these incidents from `since` on, with one query."""
+    events = Event.objects.filter(
+        subject_kind=SUBJECT_KIND,
+        subject_key__in=[str(pk) for pk in incident_ids],
+        occurred_at__gte=since,
+        kind__in=[kind for kind in TOLD_KINDS if kind.startswith("paging.")],
+    ).order_by("pk")
+    return [entry for event in events if (entry := entry_of(event)) is not None]

@@ -1,0 +1,97 @@
+"""Where upper apps put their part of the command page: alerts, runbooks, reviews."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpRequest
+
+from apps.incidents.models import Incident
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One box on the command page.
+
+    `template` is rendered with what `context(incident, request)` returns and with `incident`; `context` must
+    filter by what `request.user` may see. Lower `position` stands further up.
+    """
+
+    name: str
+    title: str
+    template: str
+    context: Callable[[Incident, HttpRequest], dict[str, Any]]
+    position: int = 100
+
+
+_panels: dict[str, Panel] = {}
+
+
+def register_panel(panel: Panel) -> None:
+    """Called once by the owner in its `ready()`; two panels of one name are a programming error."""
+    if panel.name in _panels and _panels[panel.name] is not panel:
+        raise RuntimeError(f"Panel {panel.name!r} is registered twice.")
+    _panels[panel.name] = panel
+
+
+def panels() -> list[Panel]:
+    """All panels in their order on the page."""
+    return sorted(_panels.values(), key=lambda panel: (panel.position, panel.name))
+
+
+@dataclass(frozen=True, slots=True)
+class HomePanel:
+    """One box on the home page.
+
+    `template` is rendered with what `context(request)` returns; None leaves the box out, for those who may see
+    nothing of it. `context` must filter by what `request.user` may see. Lower `position` stands further up.
+    """
+
+    name: str
+    title: str
+    template: str
+    context: Callable[[HttpRequest], dict[str, Any] | None]
+    position: int = 100
+
+
+_home_panels: dict[str, HomePanel] = {}
+
+
+def register_home_panel(panel: HomePanel) -> None:
+    """Called once by the owner in its `ready()`; two panels of one name are a programming error."""
+    if panel.name in _home_panels and _home_panels[panel.name] is not panel:
+        raise RuntimeError(f"Home panel {panel.name!r} is registered twice.")
+    _home_panels[panel.name] = panel
+
+
+def home_panels() -> list[HomePanel]:
+    """All boxes of the home page in their order."""
+    return sorted(_home_panels.values(), key=lambda panel: (panel.position, panel.name))
+
+
+@dataclass(frozen=True, slots=True)
+class HomePanel:
+    """One box on the home page. `context` returns None when there is nothing for this person to see."""
+
+    name: str
+    title: str
+    template: str
+    context: Callable[[HttpRequest], dict[str, Any] | None]
+    position: int = 100
+
+
+_home_panels: dict[str, HomePanel] = {}
+
+
+def register_home_panel(panel: HomePanel) -> None:
+    """Called once by the owner in its `ready()`; two panels of one name are a programming error."""
+    if panel.name in _home_panels and _home_panels[panel.name] is not panel:
+        raise RuntimeError(f"Home panel {panel.name!r} is registered twice.")
+    _home_panels[panel.name] = panel
+
+
+def home_panels() -> list[HomePanel]:
+    """All boxes of the home page, in their order."""
+    return sorted(_home_panels.values(), key=lambda panel: (panel.position, panel.name))
