@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Protocol
+from typing import Any, Protocol
 
 from django.conf import settings
+from django.db.models import CharField, QuerySet
+from django.db.models.functions import Cast
+from django.urls import reverse
 from pydantic import BaseModel
 
 from apps.foundation.errors import NotFound
 from apps.policies.models import PolicyPack, PolicyVersion
-from apps.policies.sections import registered
+from apps.policies.sections import Table, registered
 
 _cache: dict[int, dict[str, BaseModel]] = {}
 
@@ -81,3 +84,29 @@ def active_versions(pack_ids: Iterable[int | None]) -> dict[int | None, PolicyVe
         named = f"Policy pack {pack_id}" if pack_id else f"The default policy pack {settings.DEFAULT_PACK!r}"
         raise NotFound(f"{named} has no active version: import and activate one.", code="no_active_policy")
     return found
+
+
+def pack_titles(keys: Iterable[str]) -> dict[str, str]:
+    """Names of packs by their text keys, in one query."""
+    wanted = [int(key) for key in keys if key.isdecimal()]
+    return {str(pack.pk): pack.name for pack in PolicyPack.objects.filter(pk__in=wanted)}
+
+
+def pack_url(key: str) -> str:
+    """Where a pack's page is."""
+    return reverse("admin:policies_policypack_change", args=[key])
+
+
+def visible_pack_keys(user: Any) -> QuerySet[Any, Any]:
+    """Text keys of the packs that `user` may see, for `visible_subjects`."""
+    packs = PolicyPack.objects.all() if user.has_perm("policies.view_policypack") else PolicyPack.objects.none()
+    return packs.annotate(text_key=Cast("pk", CharField())).values_list("text_key", flat=True)
+
+
+def version_tables(version: PolicyVersion) -> list[tuple[str, list[Table]]]:
+    """A version as people read it: each section that can show itself, with its tables."""
+    return [
+        (known.name, known.tables(section(version.pk, known.name)))
+        for known in registered().values()
+        if known.tables is not None and known.name in version.document
+    ]
