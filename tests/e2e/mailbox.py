@@ -1,0 +1,60 @@
+"""A real SMTP server whose mails the test can wait for."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from dataclasses import dataclass
+from email import message_from_bytes, policy
+from typing import Any
+
+from aiosmtpd.controller import Controller
+
+
+@dataclass(frozen=True)
+class Mail:
+    to: str
+    subject: str
+    text: str
+    at: float
+
+    @property
+    def acknowledge_link(self) -> str:
+        found = re.search(r"https?://\S+/ack/[^\s/]+/", self.text)
+        assert found, f"no link to acknowledge in: {self.text}"
+        return found.group()
+
+
+class Mailbox:
+    """Accepts every mail on a port of the loopback interface."""
+
+    def __init__(self, port: int) -> None:
+        self.mails: list[Mail] = []
+        self._arrived = threading.Condition()
+        self._controller = Controller(self, hostname="127.0.0.1", port=port)
+        self._controller.start()
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802  # aiosmtpd names it so
+        message = message_from_bytes(envelope.content, policy=policy.default)
+        body = message.get_body(preferencelist=("plain",))  # type: ignore[attr-defined]  # policy.default gives an EmailMessage
+        with self._arrived:
+            for address in envelope.rcpt_tos:
+                text = body.get_content() if body else ""
+                self.mails.append(Mail(address, str(message["Subject"]), text, time.time()))
+            self._arrived.notify_all()
+        return "250 OK"
+
+    def to(self, *people: str) -> list[Mail]:
+        """The mails to one of these people, by the part before the @."""
+        return [mail for mail in self.mails if mail.to.split("@")[0] in people]
+
+    def wait_for(self, *people: str, seconds: float) -> Mail:
+        """The first mail to one of them, waiting for it."""
+        with self._arrived:
+            arrived = self._arrived.wait_for(lambda: self.to(*people), timeout=seconds)
+            assert arrived, f"no mail to {people} within {seconds} s; there are: {[mail.to for mail in self.mails]}"
+        return self.to(*people)[0]
+
+    def close(self) -> None:
+        self._controller.stop()
