@@ -21,7 +21,9 @@ def _list(words: Iterable[str]) -> str:
 def _paged(event: Payload) -> str:
     again = " again" if event["repeat"] else ""
     if not event["track"]:
-        return f"Paged in {_list(event['names'])}" + (f": {event['reason']}" if event["reason"] else "")
+        # The page itself says who asks; here that is the author of the line.
+        why = event["reason"].partition(" asks you to join: ")[2]
+        return f"Paged in {_list(event['names'])}" + (f": {why}" if why else "")
     roles = f", {_list(event['roles'])}" if event["roles"] else ""
     return f"Paged {_list(event['names'])}{again} (level {event['level']}{roles})"
 
@@ -49,8 +51,6 @@ def _exhausted(event: Payload) -> str:
 
 
 def _restarted(event: Payload) -> str:
-    if event["continued"]:
-        return f"Escalation goes on under the path of {event['severity']}"
     return f"Escalation starts anew for {event['severity']}"
 
 
