@@ -30,6 +30,7 @@ class Mailbox:
     """Accepts every mail on a port of the loopback interface."""
 
     def __init__(self, port: int) -> None:
+        self.port = port
         self.mails: list[Mail] = []
         self._arrived = threading.Condition()
         self._controller = Controller(self, hostname="127.0.0.1", port=port)
