@@ -7,10 +7,15 @@ from typing import Any
 
 from django.contrib.auth.models import Group
 
+from apps.catalog.models import Membership, Service, Team
 from apps.foundation.actor import Actor
+from apps.incidents.models import Incident
+from apps.oncall.models import RoleBinding
 from apps.people.models import ApiToken, User
-from apps.people.operations import create_token, sync_groups
+from apps.people.operations import create_token, portal_user, sync_groups
 from apps.people.queries import actor_for_user
+from apps.policies.models import PolicyVersion
+from apps.policies.operations import import_pack, shipped_packs
 
 _numbers = count(1)
 
@@ -49,3 +54,54 @@ def token(user: User, *scopes: str) -> tuple[ApiToken, str]:
 def bearer(user: User, *scopes: str) -> dict[str, str]:
     """Headers for Django's test client: `client.get(url, headers=bearer(user))`."""
     return {"Authorization": f"Bearer {token(user, *scopes)[1]}"}
+
+
+def named(name: str, *groups: str, **fields: Any) -> User:
+    """A person who is called `Ana` when `name` is "ana"."""
+    return person(*groups, username=name, display_name=name.capitalize(), **fields)
+
+
+def novacron_text(*replaced: tuple[str, str]) -> str:
+    """The text of the shipped NovaCron pack, with pieces replaced."""
+    text = next(path for path in shipped_packs() if path.stem == "e-novacron").read_text(encoding="utf-8")
+    for old, new in replaced:
+        assert old in text, old
+        text = text.replace(old, new)
+    return text
+
+
+def pack(text: str) -> PolicyVersion:
+    """A pack with this text, imported and active; again returns the same."""
+    portal_user()
+    return import_pack(text, activate=True, note="test", actor=Actor.system())
+
+
+def novacron(*replaced: tuple[str, str]) -> PolicyVersion:
+    """The NovaCron pack, which is the default one, imported and active."""
+    return pack(novacron_text(*replaced))
+
+
+def team(name: str = "Core", *members: User) -> Team:
+    made = Team.objects.create(slug=name.lower().replace(" ", "-"), name=name)
+    for user in members:
+        Membership.objects.create(team=made, user=user)
+    return made
+
+
+def service(name: str = "Login", owner: Team | None = None, **fields: Any) -> Service:
+    owner = owner or team(f"Owners of {name}")
+    return Service.objects.create(slug=name.lower(), name=name, owner=owner, **fields)
+
+
+def answers_for(role: str, user: User, of: Team | None = None) -> RoleBinding:
+    """From now on `user` is who answers for `role` of the team, or of every team."""
+    return RoleBinding.objects.create(role=role, user=user, team=of)
+
+
+def incident(title: str = "Nobody can log in", severity: str = "P1", **given: Any) -> Incident:
+    """An incident under the default pack, declared by the portal itself unless `actor` says otherwise."""
+    from apps.incidents.operations import declare
+
+    if not PolicyVersion.objects.exists():
+        novacron()
+    return declare(title, severity, **{"actor": Actor.system(), **given})

@@ -15,7 +15,7 @@ from apps.foundation.errors import Forbidden, Invalid
 from apps.incidents.models import Incident, NumberCounter
 from apps.incidents.operations import Declaration, declare, declare_many
 from apps.paging.models import EscalationRun, Page
-from tests.factories import acting_as, answers_for, incident, novacron, novacron_text, pack, person, service, team
+from tests.factories import actor, answers_for, incident, named, novacron, novacron_text, pack, service, team
 
 SYSTEM = Actor.system()
 
@@ -23,8 +23,8 @@ SYSTEM = Actor.system()
 @pytest.mark.django_db
 def test_title_and_severity_are_enough() -> None:
     version = novacron()
-    ana = person("ana", "responder")
-    made = declare("Nobody can log in", "P1", actor=acting_as(ana))
+    ana = named("ana", "responder")
+    made = declare("Nobody can log in", "P1", actor=actor(ana))
     assert re.fullmatch(r"INC-\d{4}-\d\d-\d\d-001", made.number)
     assert (made.severity, made.severity_rank, made.phase) == ("P1", 1, "detected")
     assert (made.policy_version_id, made.declared_by, made.version) == (version.pk, ana, 1)
@@ -42,7 +42,7 @@ def test_the_incident_its_milestones_its_event_and_its_first_line_exist_together
 
 @pytest.mark.django_db
 def test_the_first_page_stands_on_the_timeline_in_the_same_transaction() -> None:
-    answers_for("primary", person("bo", "responder"))
+    answers_for("primary", named("bo", "responder"))
     made = incident(severity="P1")
     assert Page.objects.get().user.username == "bo"
     assert [entry.text for entry in made.timeline.all()][1] == "Paged Bo (level 1, primary)"
@@ -56,7 +56,7 @@ def test_a_severity_that_pages_nobody_starts_no_escalation() -> None:
 
 @pytest.mark.django_db
 def test_a_quiet_declaration_pages_nobody() -> None:
-    answers_for("primary", person("bo", "responder"))
+    answers_for("primary", named("bo", "responder"))
     incident(severity="P0", page=False)
     assert not Page.objects.exists()
 
@@ -97,24 +97,24 @@ def test_what_is_wrong_is_named(given: dict[str, object], field: str) -> None:
 def test_who_may_not_declare_is_refused() -> None:
     novacron()
     with pytest.raises(Forbidden):
-        declare("Slow", "P1", actor=acting_as(person("vi", "viewer")))
+        declare("Slow", "P1", actor=actor(named("vi", "viewer")))
 
 
 @pytest.mark.django_db
 def test_the_team_is_the_owner_of_the_first_service_else_the_declarers_own() -> None:
-    ana = person("ana", "responder")
+    ana = named("ana", "responder")
     own, owners = team("Own", ana), team("Owners")
     login = service("Login", owners)
     novacron()
-    assert declare("a", "P4", service_ids=[login.pk], actor=acting_as(ana)).team == owners
-    assert declare("b", "P4", actor=acting_as(ana)).team == own
-    assert declare("c", "P4", team_id=owners.pk, actor=acting_as(ana)).team == owners
+    assert declare("a", "P4", service_ids=[login.pk], actor=actor(ana)).team == owners
+    assert declare("b", "P4", actor=actor(ana)).team == own
+    assert declare("c", "P4", team_id=owners.pk, actor=actor(ana)).team == owners
 
 
 @pytest.mark.django_db
 def test_the_pack_of_the_service_beats_the_one_of_its_team() -> None:
     novacron()
-    special = pack(novacron_text(**{"slug: novacron-v2": "slug: special", 'number: "INC-': 'number: "SP-'}))
+    special = pack(novacron_text(("slug: novacron-v2", "slug: special"), ('number: "INC-', 'number: "SP-')))
     login = service("Login", policy_pack=special.pack)
     made = declare("a", "P4", service_ids=[login.pk], actor=SYSTEM)
     assert made.policy_version_id == special.pk
@@ -132,8 +132,8 @@ def test_detection_lies_before_declaration_and_never_in_the_future() -> None:
 @pytest.mark.django_db
 def test_history_says_who_declared() -> None:
     novacron()
-    ana = person("ana", "responder")
-    made = declare("a", "P4", actor=acting_as(ana))
+    ana = named("ana", "responder")
+    made = declare("a", "P4", actor=actor(ana))
     row = made.history.get()
     assert (row.history_user, row.history_change_reason) == (ana, "declare many (Ana)")
 
@@ -141,13 +141,13 @@ def test_history_says_who_declared() -> None:
 @pytest.mark.django_db
 def test_many_declarations_take_as_many_queries_as_a_few() -> None:
     for role, name in (("primary", "bo"), ("secondary", "cy")):
-        answers_for(role, person(name, "responder"))
+        answers_for(role, named(name, "responder"))
     novacron()
     login = service("Login")
     counts = []
     for size in (3, 40):
         batch = [Declaration(f"alert {n}", "P1", service_ids=(login.pk,)) for n in range(size)]
-        with CaptureQueriesContext(connection, ) as queries:
+        with CaptureQueriesContext(connection) as queries:
             declare_many(batch, actor=SYSTEM)
         counts.append(len(queries))
     # SQLite splits long inserts, each time at the same places.
