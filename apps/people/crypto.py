@@ -35,7 +35,7 @@ def _current_box() -> MultiFernet:
 
 
 def seal(text: str) -> str:
-    """`text` encrypted and authenticated: Fernet under a key derived from SECRET_KEY. Each call gives another result."""
+    """`text` encrypted and authenticated: Fernet, its key derived from SECRET_KEY. Each call gives another result."""
     return _current_box().encrypt(text.encode()).decode()
 
 

@@ -9,10 +9,12 @@ from typing import Any, ClassVar, TypeVar
 
 from django import forms
 from django.contrib import messages
+from django.contrib.admin import ModelAdmin
 from django.contrib.auth import get_permission_codename
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.urls import reverse
 from guardian.models import UserObjectPermission
 from guardian.shortcuts import get_objects_for_user
 from guardian.utils import get_user_obj_perms_model
@@ -129,6 +131,15 @@ class PortalModelAdmin(ScopedRows, SimpleHistoryAdmin, UnfoldModelAdmin):  # typ
     warn_unsaved_form = True
     show_full_result_count = False
 
+    def __init__(self, model: type[Model], admin_site: Any) -> None:
+        super().__init__(model, admin_site)
+        if not self._is_tracked():
+            # Hot tables have no history of their own; Django's log of edits in the admin is all there is.
+            self.object_history_template = None
+
+    def _is_tracked(self) -> bool:
+        return hasattr(self.model._meta, "simple_history_manager_attribute")
+
     # --- forms ---
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> Sequence[str]:
@@ -188,12 +199,37 @@ class PortalModelAdmin(ScopedRows, SimpleHistoryAdmin, UnfoldModelAdmin):  # typ
             messages.success(request, done)
         return result
 
+    def row(self, request: HttpRequest, object_id: str) -> Any:
+        """The row with this id if the person of `request` may know of it; 404 otherwise. For buttons."""
+        found = self.get_object(request, object_id)
+        if found is None:
+            raise Http404
+        return found
+
+    def go(self, request: HttpRequest, url: str) -> HttpResponse:
+        """Leave for `url`, also out of one of Unfold's dialogs, which htmx posts."""
+        if request.headers.get("HX-Request"):
+            return HttpResponse(headers={"HX-Redirect": url})
+        return HttpResponseRedirect(url)
+
+    def go_to_row(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Leave for the row's own page."""
+        opts = self.model._meta
+        return self.go(request, reverse(f"admin:{opts.app_label}_{opts.model_name}_change", args=[object_id]))
+
+    def go_to_list(self, request: HttpRequest) -> HttpResponse:
+        """Leave for the list."""
+        opts = self.model._meta
+        return self.go(request, reverse(f"admin:{opts.app_label}_{opts.model_name}_changelist"))
+
     # --- history: as visible as the row itself, and never a way to write ---
 
     def history_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         self._require_history(request, object_id)
+        if not self._is_tracked():
+            return ModelAdmin.history_view(self, request, object_id, extra_context)
         found: HttpResponse = super().history_view(request, object_id, extra_context)
         return found
 
@@ -203,7 +239,7 @@ class PortalModelAdmin(ScopedRows, SimpleHistoryAdmin, UnfoldModelAdmin):  # typ
         # simple-history would save a POST for anybody who may see the page.
         if request.method not in {"GET", "HEAD"}:
             return HttpResponseNotAllowed(["GET", "HEAD"])
-        if not version_id.isdecimal():
+        if not version_id.isdecimal() or not self._is_tracked():
             raise Http404
         self._require_history(request, object_id)
         found: HttpResponse = super().history_form_view(request, object_id, version_id, extra_context)
