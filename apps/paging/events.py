@@ -83,9 +83,8 @@ class EscalationStopped(DomainEvent):
 
 @dataclass(frozen=True)
 class EscalationRestarted(DomainEvent):
-    """Tracks began a new run: from their first level, or (`continued`) where the new severity's path stood."""
+    """Tracks began a new run, from their first level."""
 
     kind: ClassVar[str] = "paging.escalation_restarted"
     tracks: list[str]
     severity: str
-    continued: bool

@@ -38,6 +38,8 @@ class EscalationRun(models.Model):
     state = models.CharField(max_length=14, choices=State, default=State.RUNNING)
     run = models.PositiveIntegerField(default=1)
     step = models.PositiveIntegerField(default=0, help_text="how many steps have fired in this run")
+    level = models.PositiveSmallIntegerField(default=0, help_text="the last level that reached somebody in this run")
+    detected_at = models.DateTimeField(default=now)
     started_at = models.DateTimeField(default=now, help_text="delays of the levels count from here")
     next_due_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)

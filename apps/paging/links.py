@@ -1,0 +1,45 @@
+"""The acknowledgement link of a page: a signature over its id, so that nothing is kept and nothing can be guessed."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.conf import settings
+from django.core.signing import BadSignature, Signer
+from django.urls import reverse
+
+from apps.foundation.clock import now
+from apps.paging.models import Page
+
+DEFAULT_HOURS = 24
+
+
+def _signer() -> Signer:
+    return Signer(salt="paging.ack", sep=".")
+
+
+def ack_token(page_id: int) -> str:
+    """The token of a page's link; the same each time."""
+    return _signer().sign(str(page_id))
+
+
+def ack_link(page: Page) -> str:
+    """The absolute address at which the paged person acknowledges without logging in."""
+    return f"{settings.PUBLIC_URL}{reverse('paging:ack', args=[ack_token(page.pk)])}"
+
+
+def page_id_of(token: str) -> int | None:
+    """The page that a token was made for; None for a token of somebody else's making."""
+    try:
+        return int(_signer().unsign(token))
+    except (BadSignature, ValueError):
+        return None
+
+
+def link_lifetime() -> timedelta:
+    """How long a link works after its page was made (setting `ACK_LINK_HOURS`)."""
+    return timedelta(hours=getattr(settings, "ACK_LINK_HOURS", DEFAULT_HOURS))
+
+
+def is_expired(page: Page) -> bool:
+    return now() >= page.created_at + link_lifetime()

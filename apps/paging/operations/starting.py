@@ -1,0 +1,174 @@
+"""Beginning, beginning again and ending escalation. Who may do so is decided by the owner of the subject, above."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from django.db.models import Q
+
+from apps.engine.operations import publish_many
+from apps.engine.timers import schedule_many
+from apps.foundation.actor import Actor
+from apps.foundation.clock import now
+from apps.foundation.operations import operation
+from apps.foundation.subjects import Subject
+from apps.paging.events import EscalationRestarted, EscalationStopped
+from apps.paging.models import EscalationRun, Page
+from apps.paging.operations.firing import Advance, Plans, advance_many, save_runs, subject_of, timer_of
+
+_State = EscalationRun.State
+ALL_TRACKS = (EscalationRun.Track.PAGE, EscalationRun.Track.MANAGEMENT)
+
+
+@dataclass(frozen=True, slots=True)
+class EscalationStart:
+    """What people are to be paged for. `title` is what they read: number and title of the incident."""
+
+    subject: Subject
+    team_id: int | None
+    policy_version_id: int
+    severity: str
+    title: str
+    detected_at: datetime = field(default_factory=now)
+
+
+def runs_of(subjects: Collection[Subject]) -> Q:
+    """A filter for the runs (or pages) of these subjects."""
+    found = Q(pk__in=())
+    for kind in {subject.kind for subject in subjects}:
+        found |= Q(subject_kind=kind, subject_key__in=[item.key for item in subjects if item.kind == kind])
+    return found
+
+
+def lock_runs(subjects: Collection[Subject]) -> dict[Subject, dict[str, EscalationRun]]:
+    """All runs of these subjects by track, their rows locked in ascending order."""
+    rows = EscalationRun.objects.select_for_update().filter(runs_of(subjects)).order_by("pk")
+    found: dict[Subject, dict[str, EscalationRun]] = {subject: {} for subject in subjects}
+    for row in rows:
+        found[subject_of(row)][row.track] = row
+    return found
+
+
+@operation
+def start_escalations(items: Sequence[EscalationStart], *, actor: Actor) -> None:
+    """Start both tracks of each subject by its pack's path and page whom it names at once.
+
+    The delays of the levels count from now. A subject that has its tracks already is left as it is. A severity that
+    no level of the page track names gets a page run that pages nobody, so that it can be acknowledged all the same.
+    A constant number of queries for any number of subjects. Raises NotFound for an unknown policy version.
+    """
+    by_subject = {item.subject: item for item in items}
+    there = set(EscalationRun.objects.filter(runs_of(by_subject)).values_list("subject_kind", "subject_key"))
+    fresh = [item for subject, item in by_subject.items() if (subject.kind, subject.key) not in there]
+    plans = Plans()
+    runs = [run for item in fresh for track in ALL_TRACKS if (run := _new_run(item, track, plans)) is not None]
+    EscalationRun.objects.bulk_create(runs, batch_size=500)
+    _begin(runs, actor, plans)
+
+
+def _new_run(item: EscalationStart, track: str, plans: Plans) -> EscalationRun | None:
+    """A run that is not saved yet; None for a management track without levels."""
+    run = EscalationRun(subject_kind=item.subject.kind, subject_key=item.subject.key, track=track)
+    _set_up(run, item, plans)
+    if run.state == _State.EXHAUSTED and track == EscalationRun.Track.MANAGEMENT:
+        return None
+    return run
+
+
+def _set_up(run: EscalationRun, item: EscalationStart, plans: Plans) -> None:
+    """Put a run before its first step, now."""
+    at = now()
+    run.policy_version_id, run.team_id = item.policy_version_id, item.team_id
+    run.severity, run.title, run.detected_at = item.severity, item.title[:300], item.detected_at
+    run.step, run.level, run.started_at = 0, 0, at
+    run.next_due_at = plans.next_due_at(run)
+    run.state = _State.RUNNING if run.next_due_at else _State.EXHAUSTED
+    run.ended_at = None if run.next_due_at else at
+
+
+def _begin(runs: Sequence[EscalationRun], actor: Actor, plans: Plans) -> None:
+    """Take the first step of those where it is due at once, and set the timer of the others."""
+    running = [run for run in runs if run.state == _State.RUNNING and run.next_due_at is not None]
+    at = now()
+    due = [Advance(run, at) for run in running if run.next_due_at is not None and run.next_due_at <= at]
+    waiting = [(run, run.next_due_at) for run in running if run.next_due_at is not None and run.next_due_at > at]
+    advance_many(due, actor=actor, plans=plans)
+    schedule_many([timer_of(run, due_at) for run, due_at in waiting])
+
+
+@operation
+def restart(start: EscalationStart, *, tracks: Collection[str] | None = None, reason: str = "", actor: Actor) -> None:
+    """Begin a new run of a subject's tracks under its present severity, title and policy version.
+
+    Without `tracks`: all but an acknowledged one, which only takes over severity and title; a subject that was
+    stopped (resolved) has none such. What is in flight for an older run is void, its open pages are closed. Tracks
+    that were never started are. Each call begins a new run.
+    """
+    plans = Plans()
+    there = lock_runs([start.subject])[start.subject]
+    again = [run for run in there.values() if _restarts(run, tracks)]
+    for run in there.values():
+        if run in again:
+            run.run += 1
+            _set_up(run, start, plans)
+        else:
+            run.severity, run.title = start.severity, start.title[:300]
+    _close_pages(again)
+    save_runs(list(there.values()))
+    missing = [track for track in ALL_TRACKS if track not in there and (tracks is None or track in tracks)]
+    added = [run for track in missing if (run := _new_run(start, track, plans)) is not None]
+    EscalationRun.objects.bulk_create(added)
+    if again:
+        event = EscalationRestarted(tracks=sorted(run.track for run in again), severity=start.severity)
+        publish_many([(event, start.subject, actor)])
+    _begin([*again, *added], actor, plans)
+
+
+def _restarts(run: EscalationRun, tracks: Collection[str] | None) -> bool:
+    return run.state != _State.ACKNOWLEDGED if tracks is None else run.track in tracks
+
+
+@operation
+def stop(subject: Subject, *, tracks: Collection[str] = ALL_TRACKS, reason: str, actor: Actor) -> None:
+    """End tracks of a subject. See `stop_many`."""
+    stop_many([subject], tracks=tracks, reason=reason, actor=actor)
+
+
+@operation
+def stop_many(
+    subjects: Collection[Subject], *, tracks: Collection[str] = ALL_TRACKS, reason: str, actor: Actor
+) -> None:
+    """End tracks of many subjects: what is in flight is void, open pages are closed. Repeats change nothing.
+
+    Ending all tracks also closes the pages that people made. A constant number of queries.
+    """
+    ended: dict[Subject, list[EscalationRun]] = {}
+    changed: list[EscalationRun] = []
+    for subject, runs in lock_runs(subjects).items():
+        for run in runs.values():
+            if run.track not in tracks or run.state == _State.STOPPED:
+                continue
+            if run.state != _State.ACKNOWLEDGED:
+                ended.setdefault(subject, []).append(run)
+            run.state, run.run, run.next_due_at = _State.STOPPED, run.run + 1, None
+            run.ended_at = run.ended_at or now()
+            changed.append(run)
+    save_runs(changed)
+    _close_pages(changed)
+    if set(ALL_TRACKS) <= set(tracks):
+        made_by_people = Page.objects.filter(runs_of(subjects), escalation__isnull=True, state=Page.State.OPEN)
+        made_by_people.update(state=Page.State.CLOSED)
+    publish_many(
+        [
+            (EscalationStopped(tracks=sorted(run.track for run in runs), reason=reason), subject, actor)
+            for subject, runs in ended.items()
+        ]
+    )
+
+
+def _close_pages(runs: Collection[EscalationRun]) -> None:
+    open_pages = Page.objects.filter(escalation__in=[run.pk for run in runs], state=Page.State.OPEN)
+    if runs:
+        open_pages.update(state=Page.State.CLOSED)

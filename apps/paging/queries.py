@@ -1,0 +1,124 @@
+"""Reads: what comes next and whom it reaches, who sees which pages, and the runs that guard messages."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from typing import cast
+
+from django.contrib.auth.models import AnonymousUser
+from django.db.models import QuerySet
+
+from apps.foundation.clock import now
+from apps.foundation.subjects import Subject, visible_subjects
+from apps.oncall.queries import Roster, roster
+from apps.paging.models import EscalationRun, Page
+from apps.paging.plan import Plan, Step, StepKind, plan_of
+from apps.paging.policy import Track, escalation
+from apps.people.models import User
+
+
+@dataclass(frozen=True, slots=True)
+class Upcoming:
+    """A step to come and whom it reaches as the rotations stand now. Nobody at the last call, which ends the track."""
+
+    track: str
+    level: int
+    name: str
+    due_at: datetime
+    user_ids: tuple[int, ...]
+    names: tuple[str, ...]
+    roles: tuple[str, ...]
+    repeat: int
+    step: int
+    last_call: bool
+
+    def as_json(self) -> dict[str, object]:
+        """The same for an API."""
+        return asdict(self)
+
+
+def visible_pages(user: User | AnonymousUser) -> QuerySet[Page]:
+    """The pages of subjects that `user` may see."""
+    return Page.objects.filter(visible_subjects(user)).select_related("user", "escalation")
+
+
+def visible_runs(user: User | AnonymousUser) -> QuerySet[EscalationRun]:
+    """The escalation runs of subjects that `user` may see."""
+    return EscalationRun.objects.filter(visible_subjects(user)).select_related("team")
+
+
+def upcoming(subject: Subject) -> list[Upcoming]:
+    """The steps to come of a subject's running tracks, the next one first. See `upcoming_of`."""
+    rows = EscalationRun.objects.filter(subject_kind=subject.kind, subject_key=subject.key)
+    found = upcoming_of(list(rows))
+    return sorted((item for steps in found.values() for item in steps), key=lambda item: item.due_at)
+
+
+def upcoming_of(runs: Sequence[EscalationRun], *, steps_each: int | None = None) -> dict[int, list[Upcoming]]:
+    """The steps to come of many runs by their id, for each run in order; a constant number of queries.
+
+    `steps_each` limits how many are worked out for each run.
+    """
+    at = now()
+    running = [run for run in runs if run.state == EscalationRun.State.RUNNING]
+    plans = {run.pk: plan_of(escalation(run.policy_version_id), run.severity, _track(run)) for run in running}
+    people = roster({(run.team_id, role) for run in running for role in plans[run.pk].roles}, since=at)
+    found: dict[int, list[Upcoming]] = {run.pk: [] for run in runs}
+    for run in running:
+        left = list(enumerate(plans[run.pk].steps))[run.step :][:steps_each]
+        found[run.pk] = [_upcoming(run, plans[run.pk], number, step, people, at) for number, step in left]
+    ids = {user_id for steps in found.values() for item in steps for user_id in item.user_ids}
+    names = {user.pk: user.name for user in User.objects.filter(pk__in=ids)} if ids else {}
+    return {pk: [_named(item, names) for item in steps] for pk, steps in found.items()}
+
+
+def _track(run: EscalationRun) -> Track:
+    return cast("Track", run.track)
+
+
+def _upcoming(  # noqa: PLR0917  # one row of a table; a parameter object would only hide its columns
+    run: EscalationRun, plan: Plan, number: int, step: Step, people: Roster, at: datetime
+) -> Upcoming:
+    due_at = step.due_at(run.started_at)
+    if number == run.step and run.next_due_at is not None:
+        due_at = run.next_due_at
+    level, users = step.level, []
+    for candidate in plan.candidates(step, run.level):
+        users = [pk for role in candidate.roles for pk in people.people(run.team_id, role, max(due_at, at))]
+        if users:
+            level = candidate
+            break
+    return Upcoming(
+        track=run.track,
+        level=level.level if level else 0,
+        name=level.name if level else step.name,
+        due_at=due_at,
+        user_ids=tuple(dict.fromkeys(users)),
+        names=(),
+        roles=tuple(level.roles) if level else (),
+        repeat=step.repeat,
+        step=number,
+        last_call=step.kind is StepKind.LAST_CALL,
+    )
+
+
+def _named(item: Upcoming, names: dict[int, str]) -> Upcoming:
+    return replace(item, names=tuple(names.get(pk, "") for pk in item.user_ids))
+
+
+def current_runs(keys: Sequence[str]) -> dict[str, int]:
+    """For the guard of messages of a track: the present run of each escalation."""
+    rows = EscalationRun.objects.filter(pk__in=_numbers(keys)).values_list("pk", "run")
+    return {str(pk): run for pk, run in rows}
+
+
+def open_pages(keys: Sequence[str]) -> dict[str, int]:
+    """For the guard of messages of a page that a person made: run 1 while it is open, none after."""
+    rows = Page.objects.filter(pk__in=_numbers(keys), state=Page.State.OPEN).values_list("pk", flat=True)
+    return {str(pk): 1 for pk in rows}
+
+
+def _numbers(keys: Collection[str]) -> list[int]:
+    return [int(key) for key in keys if key.isdecimal()]
