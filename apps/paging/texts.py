@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from hashlib import sha256
 
 from django.conf import settings
 
 from apps.foundation.subjects import Subject, subject_url
+from apps.messaging.drafts import Guard, NewMessage
 from apps.messaging.models import Message
-from apps.messaging.operations import Guard, NewMessage, messages_for_person
+from apps.messaging.operations import messages_for_person
 from apps.paging.links import ack_link
 from apps.paging.models import EscalationRun, Page
 
@@ -73,7 +75,7 @@ def _message(call: Call, way: NewMessage, names: Mapping[int, str]) -> NewMessag
     outside = way.channel != Message.Channel.INBOX
     return replace(
         way,
-        dedupe_key=f"page:{page.pk}:{way.channel}:{way.address}"[:200],
+        dedupe_key=f"page:{page.pk}:{way.channel}:{sha256(way.address.encode()).hexdigest()[:16]}",
         subject=subject,
         title=f"{_severity_mark(call)}{call.title}"[:_LONGEST_TITLE],
         body=_body(call, names.get(page.user_id, ""), link if outside else "", url),

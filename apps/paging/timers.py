@@ -66,14 +66,9 @@ def repair() -> list[str]:
         still = set(without_timer().filter(pk__in=candidates).values_list("pk", flat=True))
         runs = [run for run in locked if run.pk in still]
         plans, at = Plans(), now()
-        schedule_many(
-            [
-                replace(
-                    timer_of(run, plans.next_due_at(run) or at), seq=int(at.timestamp()), payload={"step": run.step}
-                )
-                for run in runs
-            ]
-        )
+        timers = [timer_of(run, plans.next_due_at(run) or at) for run in runs]
+        number = int(at.timestamp())
+        schedule_many([replace(timer, seq=number, payload={"step": timer.seq}) for timer in timers])
     return [f"Escalation {run.pk} ({run.title}) had no timer for step {run.step}; it has one again." for run in runs]
 
 

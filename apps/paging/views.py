@@ -36,7 +36,6 @@ _INVALID = Notice(
     "It may have been cut off on its way. Open the page's message again, or log in to the portal.",
     status=404,
 )
-_EXPIRED = Notice("This link is too old", "Log in to the portal to see how things stand.", status=410)
 
 
 @csrf_exempt  # nobody is logged in here: the token itself is the secret that another site can't know
@@ -122,12 +121,16 @@ def _closed(page: Page) -> Notice:
     return Notice("This page was replaced", "Paging began anew since: look for a newer message, or log in.")
 
 
+def _expired(page: Page) -> Notice:
+    return Notice("This link is too old", "Log in to the portal to see how things stand.", status=410)
+
+
 def _used(page: Page) -> Notice:
     return _yours(page) if page.state == Page.State.ACKNOWLEDGED else Notice("Used already", "This link works once.")
 
 
 _NOTICES = {
-    "link_expired": lambda page: _EXPIRED,
+    "link_expired": _expired,
     "link_used": _used,
     "already_acknowledged": _yours,
     "page_closed": _closed,
