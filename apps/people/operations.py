@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.contrib.auth.models import Group, Permission
 from django.core.exceptions import ValidationError
@@ -27,6 +27,7 @@ from apps.people.queries import SCOPES, contact_code, covers, user_of
 TOKEN_PREFIX = "ptk_"  # noqa: S105  # the public beginning of every token, not a secret
 MAX_CONTACT_POINTS = 20
 MAX_NAME_LENGTH = 120
+ANSWERS_KEPT_FOR = timedelta(hours=24)
 MAX_ADDRESS_LENGTH = 500
 
 
@@ -361,7 +362,13 @@ def make_administrator(username: str, *, email: str = "", password: str, actor: 
     return user
 
 
-def forget_old_answers(*, before: datetime, limit: int = 500) -> int:
-    """Delete stored answers of idempotent POSTs from before an instant, at most `limit`; returns how many."""
-    old = IdempotencyRecord.objects.filter(created_at__lt=before).order_by("created_at").values("pk")[:limit]
-    return IdempotencyRecord.objects.filter(pk__in=[row["pk"] for row in old]).delete()[0]
+def forget_old_answers(*, before: datetime | None = None, limit: int = 500) -> int:
+    """Delete stored answers of POSTs from before an instant (a day ago), at most `limit`; returns how many."""
+    old = IdempotencyRecord.objects.filter(created_at__lt=before or now() - ANSWERS_KEPT_FOR)
+    keys = list(old.order_by("created_at").values_list("pk", flat=True)[:limit])
+    return IdempotencyRecord.objects.filter(pk__in=keys).delete()[0] if keys else 0
+
+
+def has_old_answers(at: datetime) -> bool:
+    """Whether `forget_old_answers` has something to do; one look into an index."""
+    return IdempotencyRecord.objects.filter(created_at__lt=at - ANSWERS_KEPT_FOR).exists()

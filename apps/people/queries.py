@@ -8,7 +8,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
-from django.db.models import CharField, QuerySet
+from django.db.models import CharField, Q, QuerySet
 from django.db.models.functions import Cast
 from django.urls import NoReverseMatch, reverse
 
@@ -65,13 +65,13 @@ def token_by_text(text: str) -> ApiToken | None:
 def visible_users(user: User | AnonymousUser) -> QuerySet[User]:
     """The accounts that `user` may see: all with `people.view_user`, else only their own."""
     everybody = User.objects.all()
-    return everybody if user.has_perm("people.view_user") else everybody.filter(pk=user.pk)
+    return everybody if user.has_perm("people.view_user") else everybody.filter(pk=user.pk or 0)
 
 
 def visible_contact_points(user: User | AnonymousUser) -> QuerySet[ContactPoint]:
     """The contact points that `user` may see: their own, or all with `people.view_contactpoint`."""
     points = ContactPoint.objects.select_related("user")
-    return points if user.has_perm("people.view_contactpoint") else points.filter(user_id=user.pk)
+    return points if user.has_perm("people.view_contactpoint") else points.filter(user_id=user.pk or 0)
 
 
 def visible_tokens(user: User | AnonymousUser) -> QuerySet[ApiToken]:
@@ -79,13 +79,13 @@ def visible_tokens(user: User | AnonymousUser) -> QuerySet[ApiToken]:
     tokens = ApiToken.objects.select_related("user")
     if user.has_perm("people.view_apitoken"):
         return tokens
-    return tokens.filter(user_id=user.pk) | tokens.filter(user__owner_id=user.pk)
+    return tokens.filter(Q(user_id=user.pk or 0) | Q(user__owner_id=user.pk or 0))
 
 
 def contact_code(point: ContactPoint) -> str:
     """The eight characters that prove that a person reads what arrives at this address; the same each time."""
     text = f"contact {point.pk} {point.kind} {point.address}"
-    return hmac.new(settings.SECRET_KEY.encode(), text.encode(), "sha256").hexdigest()[:8]
+    return hmac.new(str(settings.SECRET_KEY).encode(), text.encode(), "sha256").hexdigest()[:8]
 
 
 def user_titles(keys: Iterable[str]) -> dict[str, str]:

@@ -50,7 +50,8 @@ def acting_on_page(request: HttpRequest, default: str) -> Iterator[None]:
 @lru_cache(maxsize=256)
 def has_grants(model: type[Model]) -> bool:
     """Whether guardian grants exist for single rows of `model`: only where it has a table of its own for them."""
-    return get_user_obj_perms_model(model) is not UserObjectPermission
+    found = get_user_obj_perms_model(model)  # type: ignore[arg-type]  # it takes classes as well, untold
+    return found is not UserObjectPermission
 
 
 class ScopedRows:
@@ -115,7 +116,7 @@ class ScopedRows:
         return known[question]
 
 
-class PortalModelAdmin(ScopedRows, SimpleHistoryAdmin, UnfoldModelAdmin):  # type: ignore[misc]  # untyped bases
+class PortalModelAdmin(ScopedRows, SimpleHistoryAdmin, UnfoldModelAdmin):
     """The base of the portal's admin pages.
 
     `readonly` lists state fields, which only operations change; `ask_reason` adds a "why" to the form, which
@@ -142,7 +143,7 @@ class PortalModelAdmin(ScopedRows, SimpleHistoryAdmin, UnfoldModelAdmin):  # typ
 
     # --- forms ---
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> Sequence[str]:
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> list[str]:
         return [*super().get_readonly_fields(request, obj), *self.readonly]
 
     def _asks_reason(self, request: HttpRequest, obj: Model | None) -> bool:
@@ -150,7 +151,7 @@ class PortalModelAdmin(ScopedRows, SimpleHistoryAdmin, UnfoldModelAdmin):  # typ
 
     def get_form(self, request: HttpRequest, obj: Model | None = None, change: bool = False, **kwargs: Any) -> Any:
         if self._asks_reason(request, obj):
-            base = kwargs.get("form", self.form)
+            base: Any = kwargs.get("form", self.form)
             reason = forms.CharField(
                 label="Why", max_length=80, required=False, widget=UnfoldAdminTextInputWidget,
                 help_text="kept in the history",
@@ -261,14 +262,14 @@ class PortalModelAdmin(ScopedRows, SimpleHistoryAdmin, UnfoldModelAdmin):  # typ
             raise Http404
 
 
-class PortalTabularInline(TabularInline):  # type: ignore[misc]  # untyped base
+class PortalTabularInline(TabularInline):
     """Rows of a child under their parent's page."""
 
     extra = 0
     show_change_link = False
 
 
-class PortalStackedInline(StackedInline):  # type: ignore[misc]  # untyped base
+class PortalStackedInline(StackedInline):
     """The same, one below the other."""
 
     extra = 0

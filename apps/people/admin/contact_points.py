@@ -20,7 +20,7 @@ from apps.people.models import ContactPoint
 from apps.people.queries import visible_contact_points
 
 
-class NewContactPointForm(BaseDialogForm):  # type: ignore[misc]  # untyped base
+class NewContactPointForm(BaseDialogForm):
     """A new address of one's own."""
 
     kind = forms.ChoiceField(choices=ContactPoint.Kind.choices, widget=UnfoldAdminSelectWidget)
@@ -28,7 +28,7 @@ class NewContactPointForm(BaseDialogForm):  # type: ignore[misc]  # untyped base
     label = forms.CharField(max_length=80, required=False, widget=UnfoldAdminTextInputWidget)
 
 
-class CodeForm(BaseDialogForm):  # type: ignore[misc]  # untyped base
+class CodeForm(BaseDialogForm):
     """The code that proves that the address reaches its person."""
 
     code = forms.CharField(

@@ -26,7 +26,7 @@ from apps.people.models import ApiToken, User
 from apps.people.queries import SCOPES, visible_tokens
 
 
-class NewTokenForm(BaseDialogForm):  # type: ignore[misc]  # untyped base
+class NewTokenForm(BaseDialogForm):
     """Whose token, for what, until when."""
 
     account = forms.ModelChoiceField(queryset=User.objects.none(), empty_label=None, widget=UnfoldAdminSelectWidget)
@@ -44,7 +44,7 @@ class NewTokenForm(BaseDialogForm):  # type: ignore[misc]  # untyped base
         super().__init__(*args, **kwargs)
         user = self.request.user
         accounts = User.objects.filter(Q(pk=user.pk) | Q(owner_id=user.pk, kind=User.Kind.SERVICE, is_active=True))
-        self.fields["account"].queryset = accounts  # type: ignore[attr-defined]  # a ModelChoiceField
+        self.fields["account"].queryset = accounts
         self.fields["account"].initial = user.pk
 
 

@@ -17,13 +17,14 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminT
 
 from apps.people import operations
 from apps.people.admin.base import PortalModelAdmin, ReadOnlyInline, request_actor
+from apps.people.groups import GROUP_PERMISSIONS
 from apps.people.models import ContactPoint, User
 from apps.people.queries import visible_users
 
 ONLY_SUPERUSERS_GIVE = ("groups", "is_superuser", "is_active")
 
 
-class PersonCreationForm(UserCreationForm):  # type: ignore[misc]  # untyped base
+class PersonCreationForm(UserCreationForm):
     """A new person; the password is theirs to change."""
 
     class Meta:
@@ -44,7 +45,7 @@ class ContactPointInline(ReadOnlyInline):
         return own or request.user.has_perm("people.view_contactpoint")
 
 
-class ServiceAccountForm(BaseDialogForm):  # type: ignore[misc]  # untyped base
+class ServiceAccountForm(BaseDialogForm):
     """What a service account needs."""
 
     username = forms.CharField(max_length=150, widget=UnfoldAdminTextInputWidget)
@@ -52,12 +53,12 @@ class ServiceAccountForm(BaseDialogForm):  # type: ignore[misc]  # untyped base
     groups = forms.MultipleChoiceField(
         required=False,
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
-        choices=lambda: [(name, name) for name in operations.GROUP_PERMISSIONS],
+        choices=lambda: [(name, name) for name in GROUP_PERMISSIONS],
     )
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin, PortalModelAdmin):  # type: ignore[type-arg,misc]  # generic only in the stubs; untyped
+class UserAdmin(DjangoUserAdmin, PortalModelAdmin):  # type: ignore[type-arg,misc]  # generic only in the stubs
     """Everybody sees who is who; superusers make accounts and give groups."""
 
     form = UserChangeForm
@@ -101,9 +102,9 @@ class UserAdmin(DjangoUserAdmin, PortalModelAdmin):  # type: ignore[type-arg,mis
             for title, options in sections
         ]
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> Sequence[str]:
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> list[str]:
         found = super().get_readonly_fields(request, obj)
-        return found if request.user.is_superuser else [*found, *ONLY_SUPERUSERS_GIVE]
+        return [*found] if request.user.is_superuser else [*found, *ONLY_SUPERUSERS_GIVE]
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         if not super().has_change_permission(request, obj):

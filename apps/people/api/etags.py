@@ -33,8 +33,6 @@ def if_none_match(request: Request, etag: str) -> bool:
 class EtagMixin:
     """The tag of a row, and `If-Match` for the verbs."""
 
-    request: Request
-
     def representation_etag(self, obj: Any) -> str:
         """The tag that `retrieve` gives `obj`."""
         if isinstance(getattr(obj, "version", None), int):
@@ -46,7 +44,8 @@ class EtagMixin:
 
         None without the header, or with `*`. Raises PreconditionFailed when the tag is not the current one.
         """
-        header = self.request.headers.get("If-Match")
+        request: Request = self.request  # type: ignore[attr-defined]  # of the GenericViewSet
+        header = request.headers.get("If-Match")
         if header is None or header.strip() == "*":
             return None
         tags = _tags(header)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -18,10 +17,10 @@ from apps.foundation.clock import now
 from apps.foundation.errors import Conflict, DomainError, Invalid
 from apps.people.crypto import seal, unseal
 from apps.people.models import IdempotencyRecord
+from apps.people.operations import ANSWERS_KEPT_FOR
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
-KEPT_FOR = timedelta(hours=24)
 MAX_KEY_LENGTH = 200
 _KEPT_HEADERS = ("ETag", "Location")
 
@@ -84,17 +83,17 @@ class IdempotencyMixin:
     def _once(
         self, handler: Callable[..., Response], key: str, request: Request, *args: Any, **kwargs: Any
     ) -> Response:
-        route, digest = request.path[:200], _request_digest(request)
+        user_id, route, digest = request.user.pk or 0, request.path[:200], _request_digest(request)
         with transaction.atomic():
-            _claim(request.user.pk, key, route)
-            mine = IdempotencyRecord.objects.filter(user_id=request.user.pk, key=key, route=route)
-            mine.filter(created_at__lt=now() - KEPT_FOR).delete()
+            _claim(user_id, key, route)
+            mine = IdempotencyRecord.objects.filter(user_id=user_id, key=key, route=route)
+            mine.filter(created_at__lt=now() - ANSWERS_KEPT_FOR).delete()
             stored = mine.first()
             if stored is not None:
                 return _replay(stored, digest)
             response = handler(request, *args, **kwargs)
             if response.status_code < 400:  # noqa: PLR2004  # success
-                _store(request.user.pk, key, route, digest, response)
+                _store(user_id, key, route, digest, response)
             return response
 
 

@@ -38,7 +38,7 @@ class PortalCursorPagination(CursorPagination):
             raise Invalid("`limit` must be a whole number from 1 to 200.", fields={"limit": ["Not a number from 1."]})
         return min(int(given), self.max_page_size)
 
-    def paginate_queryset(self, queryset: QuerySet[Any], request: Request, view: Any = None) -> list[Any] | None:
+    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any] | None:
         try:
             return super().paginate_queryset(queryset, request, view)
         except (NotFound, ValueError, ValidationError, DataError) as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
@@ -48,7 +48,7 @@ class PortalAutoSchema(AutoSchema):
 
     def get_override_parameters(self) -> list[Any]:
         found: list[Any] = list(super().get_override_parameters())
-        header = OpenApiParameter.HEADER
+        header: Literal["header"] = "header"
         if self.method == "POST" and isinstance(self.view, IdempotencyMixin):
             known = {"type": "string", "minLength": 1, "maxLength": MAX_KEY_LENGTH, "pattern": "^[!-~]+$"}
             text = "Sent again with the same body within 24 hours, the answer is the stored one; nothing happens twice."
@@ -101,7 +101,7 @@ class PortalAutoSchema(AutoSchema):
         return found
 
     def _postprocess_serializer_schema(self, schema: Any, serializer: Any, direction: Any) -> Any:
-        found = super()._postprocess_serializer_schema(schema, serializer, direction)
+        found = super()._postprocess_serializer_schema(schema, serializer, direction)  # type: ignore[no-untyped-call]  # untyped library
         if isinstance(serializer, InputSerializer) and isinstance(found, dict):
             found["additionalProperties"] = False
         return found

@@ -27,7 +27,7 @@ class UserSerializer(serializers.ModelSerializer[User]):
 
     class Meta:
         model = User
-        fields = ("id", "username", "name", "kind", "email", "time_zone", "is_active", "groups")
+        fields: tuple[str, ...] = ("id", "username", "name", "kind", "email", "time_zone", "is_active", "groups")
         read_only_fields = fields
 
 
@@ -38,7 +38,7 @@ class MeSerializer(UserSerializer):
     scopes = serializers.SerializerMethodField()
 
     class Meta(UserSerializer.Meta):
-        fields = (*UserSerializer.Meta.fields, "permissions", "scopes")  # type: ignore[assignment]  # longer than its parent's
+        fields = (*UserSerializer.Meta.fields, "permissions", "scopes")
         read_only_fields = fields
 
     def get_permissions(self, user: User) -> list[str]:
@@ -68,7 +68,9 @@ class ContactPointInput(InputSerializer):
 
     kind = serializers.ChoiceField(choices=ContactPoint.Kind.choices)
     address = serializers.CharField(max_length=500)
-    label = serializers.CharField(max_length=80, required=False, allow_blank=True)
+    label = serializers.CharField(  # type: ignore[assignment]  # DRF takes fields out of the class
+        max_length=80, required=False, allow_blank=True
+    )
     user = serializers.IntegerField(required=False, min_value=1, help_text="an account's id; needs a permission")
 
 
@@ -90,7 +92,17 @@ class TokenSerializer(serializers.ModelSerializer[ApiToken]):
 
     class Meta:
         model = ApiToken
-        fields = ("id", "user", "name", "prefix", "scopes", "created_at", "expires_at", "revoked_at", "last_used_at")
+        fields: tuple[str, ...] = (
+            "id",
+            "user",
+            "name",
+            "prefix",
+            "scopes",
+            "created_at",
+            "expires_at",
+            "revoked_at",
+            "last_used_at",
+        )
         read_only_fields = fields
 
 
@@ -100,7 +112,7 @@ class NewTokenSerializer(TokenSerializer):
     token = serializers.SerializerMethodField()
 
     class Meta(TokenSerializer.Meta):
-        fields = (*TokenSerializer.Meta.fields, "token")  # type: ignore[assignment]  # longer than its parent's
+        fields = (*TokenSerializer.Meta.fields, "token")
         read_only_fields = fields
 
     def get_token(self, token: ApiToken) -> str:

@@ -84,8 +84,8 @@ class PortalReadOnlyViewSet(ListModelMixin, EtagRetrieveMixin, PortalViewSet):
 class UnknownRoute(APIView):
     """Whatever under /api/ is no route: a JSON 404; a forgotten slash at the end is a redirect that keeps the body."""
 
-    authentication_classes: ClassVar[Any] = []
-    permission_classes: ClassVar[Any] = [AllowAny]
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
     schema = None
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
