@@ -66,6 +66,7 @@ class Receipt(models.Model):
 
     class Meta:
         ordering: ClassVar = ["-id"]
+        permissions: ClassVar = [("retry_receipt", "Can have a receipt that was not understood handled again")]
         indexes: ClassVar = [
             models.Index(fields=["integration", "id"], name="receipt_new", condition=Q(state="new")),
             models.Index(fields=["id"], name="receipt_waiting", condition=Q(state="rejected")),
@@ -125,10 +126,11 @@ class Alert(models.Model):
     # What decides the state, whatever the order of handling: see apps/alerts/episodes.py.
     fire_receipt_id = models.BigIntegerField(default=0, help_text="the newest receipt in which it fires")
     fire_received_at = models.DateTimeField(null=True, blank=True)
+    fire_starts_at = models.DateTimeField(null=True, blank=True)
     resolve_receipt_id = models.BigIntegerField(default=0, help_text="the newest receipt in which it is resolved")
     resolve_received_at = models.DateTimeField(null=True, blank=True)
     resolve_starts_at = models.DateTimeField(null=True, blank=True)
-    starts_at = models.DateTimeField(null=True, blank=True, help_text="as the source says")
+    starts_at = models.DateTimeField(null=True, blank=True, help_text="as the source says; the latest it ever named")
     fired_at = models.DateTimeField(null=True, blank=True, help_text="when this episode was first received")
     last_seen_at = models.DateTimeField(default=now)
     resolved_at = models.DateTimeField(null=True, blank=True)

@@ -1,0 +1,24 @@
+"""The verbs of alerts. What arrives is stored by `apps.alerts.intake`; here it is understood."""
+
+from apps.alerts.operations.grouping import group, receipts_due
+from apps.alerts.operations.integrations import (
+    create_integration,
+    pause,
+    resume,
+    revoke,
+    rotate_key,
+    update_integration,
+)
+from apps.alerts.operations.receipts import retry_receipt
+
+__all__ = [
+    "create_integration",
+    "group",
+    "pause",
+    "receipts_due",
+    "resume",
+    "retry_receipt",
+    "revoke",
+    "rotate_key",
+    "update_integration",
+]
