@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import os
-import secrets
 import socket
 import sys
 import time
-from pathlib import Path
 from typing import IO, Any
 from urllib.error import URLError
 from urllib.parse import urlsplit
@@ -19,6 +17,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 
+from apps.demo.passwords import first_password, password_file
 from apps.demo.supervisor import Child, Supervisor
 from apps.foundation.actor import Actor
 from apps.people.models import User
@@ -40,10 +39,10 @@ class Command(BaseCommand):
         lock = self._lock()
         self._check_port()
         self.stdout.write("Starting the incident portal:")
-        call_command("setup", quiet=True, stdout=self.stdout)
+        call_command("setup", quiet=True)
         password = self._administrator()
         if settings.DEMO:
-            call_command("seed_demo", stdout=self.stdout)
+            call_command("seed_demo")
         connections.close_all()
         supervisor = Supervisor(
             children(),
@@ -90,11 +89,7 @@ class Command(BaseCommand):
         """Make the administrator at the first start; the password then, else an empty string."""
         if User.objects.filter(is_superuser=True).exists():
             return ""
-        password = secrets.token_urlsafe(12)
-        path = password_file()
-        path.touch(mode=0o600)
-        path.chmod(0o600)
-        path.write_text(password + "\n", encoding="utf-8")
+        password = first_password()
         make_administrator(ADMINISTRATOR, password=password, actor=Actor.system("set-up"))
         return password
 
@@ -123,11 +118,6 @@ class Command(BaseCommand):
         lines += ["", f"Data and logs are in {settings.DATA_DIR}. Ctrl-C stops everything.", ""]
         self.stdout.write("\n".join(lines))
         self.stdout.flush()
-
-
-def password_file() -> Path:
-    """Where the administrator's first password is kept, readable by its owner only."""
-    return Path(settings.DATA_DIR) / "admin-password"
 
 
 def children() -> list[Child]:

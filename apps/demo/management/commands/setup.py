@@ -17,7 +17,9 @@ from django.core.management.base import BaseCommand
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
+from apps.foundation.actor import Actor
 from apps.people.operations import sync_groups
+from apps.policies.operations import import_shipped_packs
 
 
 class Command(BaseCommand):
@@ -63,9 +65,7 @@ class Command(BaseCommand):
         call_command("migrate", verbosity=0, interactive=False)
 
     def _import_packs(self) -> None:
-        from apps.policies.operations import import_shipped_packs
-
-        import_shipped_packs()
+        import_shipped_packs(actor=Actor.system("set-up"))
 
     # --- static files --------------------------------------------------------------------------------------------
 

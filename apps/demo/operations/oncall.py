@@ -1,0 +1,53 @@
+"""Who is on call in the demo: two rotations for each team, one cover, and what the roles of the pack mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+from apps.catalog.models import Team
+from apps.demo.organisation import COMPANY_ROLES, TEAMS, TeamPlan
+from apps.foundation.actor import Actor
+from apps.foundation.clock import now
+from apps.foundation.operations import operation
+from apps.oncall.models import RoleBinding, Rotation
+from apps.oncall.operations import add_override, bind_role, create_rotation
+from apps.people.models import User
+
+
+@operation
+def seed_rotations(teams: Mapping[str, Team], people: Mapping[str, User], *, actor: Actor) -> None:
+    """Rotations and role bindings; those that are there already stay as they are."""
+    for plan in TEAMS:
+        team = teams[plan.slug]
+        for role, members in (("primary", plan.primary), ("secondary", plan.secondary)):
+            rotation = _rotation(plan, team, role, [people[name].pk for name in members], actor)
+            _bind(role, team_id=team.pk, rotation_id=rotation.pk, actor=actor)
+        _bind("manager", team_id=team.pk, user_id=people[plan.manager].pk, actor=actor)
+    for role, name in COMPANY_ROLES.items():
+        _bind(role, team_id=None, user_id=people[name].pk, actor=actor)
+
+
+def _rotation(plan: TeamPlan, team: Team, role: str, members: list[int], actor: Actor) -> Rotation:
+    slug = f"{plan.slug}-{role}"
+    found = Rotation.objects.filter(slug=slug).first()
+    return found or create_rotation(
+        team.pk, slug, f"{plan.name}, {role}", time_zone=plan.time_zone, member_ids=members, actor=actor
+    )
+
+
+def _bind(
+    role: str, *, team_id: int | None, actor: Actor, rotation_id: int | None = None, user_id: int | None = None
+) -> None:
+    if not RoleBinding.objects.filter(role=role, team_id=team_id).exists():
+        bind_role(role, team_id=team_id, rotation_id=rotation_id, user_id=user_id, actor=actor)
+
+
+@operation
+def seed_cover(people: Mapping[str, User], *, actor: Actor) -> None:
+    """Ines covers the live operations for two days, from the day after tomorrow; only while nobody ever covered."""
+    rotation = Rotation.objects.get(slug="live-operations-secondary")
+    if rotation.overrides.exists():
+        return
+    start = (now() + timedelta(days=2)).replace(minute=0, second=0, microsecond=0)
+    add_override(rotation.pk, people["ines"].pk, start, start + timedelta(days=2), reason="Lena travels", actor=actor)

@@ -1,0 +1,77 @@
+"""Incidents of the past, played through the real operations on a clock that stood at their time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from apps.catalog.models import Service
+from apps.demo.organisation import PAST_INCIDENTS, PastIncident, Step
+from apps.engine.operations import deliver
+from apps.engine.sweep import fire_timers, next_due_at
+from apps.foundation.actor import Actor
+from apps.foundation.clock import ManualClock, now, use_clock
+from apps.incidents.models import Incident
+from apps.incidents.operations import acknowledge, declare, mark, post, resolve, set_phase, take_role
+from apps.people.models import User
+from apps.people.queries import actor_for_user
+
+
+def seed_past_incidents(services: Mapping[str, Service], people: Mapping[str, User]) -> int:
+    """Play the past incidents, only while there is no incident at all; returns how many were played.
+
+    Escalations fire on the way as they did then; their mails are void before anybody could send them.
+    """
+    if Incident.objects.exists():
+        return 0
+    today = now()
+    for past in PAST_INCIDENTS:
+        _play(past, today - timedelta(days=past.days_ago), services, people)
+    return len(PAST_INCIDENTS)
+
+
+def _play(past: PastIncident, at: datetime, services: Mapping[str, Service], people: Mapping[str, User]) -> None:
+    clock = ManualClock(at)
+    first = services[past.services[0]]
+    with use_clock(clock):
+        incident = declare(
+            past.title,
+            past.severity,
+            summary=past.summary,
+            team_id=first.owner_id,
+            service_ids=[services[slug].pk for slug in past.services],
+            source="demo",
+            actor=Actor.system("demo"),
+        )
+        for step in past.steps:
+            _let_pass(clock, at + step.after)
+            _do(step, incident.pk, actor_for_user(people[step.who], "web"))
+        deliver()
+
+
+def _let_pass(clock: ManualClock, until: datetime) -> None:
+    """Move to `until`, firing on the way what falls due, and telling of it."""
+    deliver()
+    while (due := next_due_at()) is not None and due <= until:
+        clock.move_to(max(due, clock()))
+        if not fire_timers():
+            break
+        deliver()
+    clock.move_to(until)
+
+
+def _do(step: Step, incident_id: int, actor: Actor) -> None:
+    if step.what == "acknowledge":
+        acknowledge(incident_id, actor=actor)
+    elif step.what == "command":
+        take_role(incident_id, "commander", actor=actor)
+    elif step.what == "phase":
+        set_phase(incident_id, step.text, actor=actor)
+    elif step.what == "mark":
+        mark(incident_id, step.text, actor=actor)
+    elif step.what == "post":
+        post(incident_id, step.text, actor=actor)
+    elif step.what == "resolve":
+        resolve(incident_id, summary=step.text, actor=actor)
+    else:
+        raise ValueError(f"Nobody can {step.what!r} in the demo.")
