@@ -1,0 +1,224 @@
+"""Who is paged next and when, and what became of the pages already sent."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from apps.incidents.admin.next_step import Powers
+from apps.incidents.admin.showing import Clock, Moment, Person, Tone, clock_text, moment, person_of
+from apps.incidents.models import Incident
+from apps.incidents.queries import SUBJECT_KIND
+from apps.messaging.models import Message
+from apps.oncall.queries import roster
+from apps.paging.models import EscalationRun, Page
+from apps.paging.plan import Step, StepKind, plan_of
+from apps.paging.policy import Track, escalation
+from apps.people.models import User
+
+MOST_PAGES, MOST_STEPS = 60, 6
+
+
+@dataclass(frozen=True, slots=True)
+class NextPage:
+    """A step that is still to come: its countdown and whom it reaches, as the rotations stand now."""
+
+    title: str
+    who: str
+    roles: str
+    due: Moment
+    countdown: Clock
+    reaches_nobody: bool
+    ends_path: bool
+    track: str
+
+
+@dataclass(frozen=True, slots=True)
+class EscalationView:
+    state: str
+    tone: Tone
+    steps: tuple[NextPage, ...]
+    hidden_steps: int
+    may_escalate: bool
+    track: str
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryChip:
+    channel: str
+    state: str
+    tone: Tone
+
+
+@dataclass(frozen=True, slots=True)
+class PageRow:
+    person: Person
+    state: str
+    state_text: str
+    tone: Tone
+    level: str
+    reason: str
+    at: Moment
+    answered: Moment | None
+    deliveries: tuple[DeliveryChip, ...]
+
+
+def next_pages(incidents: Sequence[Incident], zone: ZoneInfo, at: datetime) -> dict[int, NextPage]:
+    """The next step of each incident that has one; a constant number of queries."""
+    steps = _upcoming([incident.pk for incident in incidents], zone, at)
+    return {pk: found[0] for pk, found in steps.items() if found}
+
+
+def escalation_view(incident: Incident, powers: Powers, zone: ZoneInfo, at: datetime) -> EscalationView:
+    """Where escalation of one incident stands and what is still to come."""
+    runs = list(_runs([incident.pk]))
+    steps = _steps(runs, zone, at)[incident.pk]
+    running = [run for run in runs if run.state == EscalationRun.State.RUNNING]
+    state, tone = _state_text(incident, runs, running)
+    first = min(running, key=lambda run: run.track != EscalationRun.Track.PAGE, default=None)
+    return EscalationView(
+        state=state,
+        tone=tone,
+        steps=tuple(steps[:MOST_STEPS]),
+        hidden_steps=max(len(steps) - MOST_STEPS, 0),
+        may_escalate=powers.respond and incident.is_open and first is not None,
+        track=first.track if first else "",
+        step=first.step if first else 0,
+    )
+
+
+def _state_text(
+    incident: Incident, runs: Sequence[EscalationRun], running: Sequence[EscalationRun]
+) -> tuple[str, Tone]:
+    paging = next((run for run in runs if run.track == EscalationRun.Track.PAGE), None)
+    if not incident.is_open:
+        return "Escalation has ended.", ""
+    if not runs:
+        return "Nobody is paged for this severity.", ""
+    if paging is not None and paging.state == EscalationRun.State.EXHAUSTED:
+        return "Everybody on the path was paged and nobody acknowledged.", "danger"
+    if paging is not None and paging.state == EscalationRun.State.RUNNING:
+        return "Runs until somebody acknowledges.", "danger"
+    if running:
+        return "Acknowledged. Management hears of it until it is resolved.", "ok"
+    return "Acknowledged: nobody else is paged.", "ok"
+
+
+def _upcoming(incident_ids: Sequence[int], zone: ZoneInfo, at: datetime) -> dict[int, list[NextPage]]:
+    return _steps(list(_runs(incident_ids)), zone, at)
+
+
+def _runs(incident_ids: Iterable[int]) -> Iterable[EscalationRun]:
+    keys = [str(pk) for pk in incident_ids]
+    return EscalationRun.objects.filter(subject_kind=SUBJECT_KIND, subject_key__in=keys).order_by("pk")
+
+
+def _steps(runs: Sequence[EscalationRun], zone: ZoneInfo, at: datetime) -> dict[int, list[NextPage]]:
+    """The steps to come, soonest first, by incident. Asks rotations and names once for all of them."""
+    planned = [item for run in runs for item in _left(run)]
+    pairs = {(run.team_id, role) for run, step, _ in planned if step.level for role in step.level.roles}
+    answering = roster(pairs, since=at)
+    people: list[list[int]] = []
+    for run, step, due in planned:
+        wanted = step.level.roles if step.level else ()
+        found = [pk for role in wanted for pk in answering.people(run.team_id, role, max(due, at))]
+        people.append(list(dict.fromkeys(found)))
+    ids = {pk for found in people for pk in found}
+    names = {user.pk: user.name for user in User.objects.filter(pk__in=ids)} if ids else {}
+    steps: dict[int, list[NextPage]] = defaultdict(list)
+    for (run, step, due), found in sorted(zip(planned, people, strict=True), key=lambda item: item[0][2]):
+        who = ", ".join(names[pk] for pk in found if pk in names)
+        steps[int(run.subject_key)].append(_next_page(run, step, _Due(due, at, zone), who))
+    return steps
+
+
+def _left(run: EscalationRun) -> list[tuple[EscalationRun, Step, datetime]]:
+    """The steps of a running track that have not fired, and when they are due; the first one's time is the timer's."""
+    if run.state != EscalationRun.State.RUNNING or run.next_due_at is None:
+        return []
+    track: Track = "page" if run.track == EscalationRun.Track.PAGE else "management"
+    steps = plan_of(escalation(run.policy_version_id), run.severity, track).steps[run.step :]
+    return [
+        (run, step, run.next_due_at if place == 0 else step.due_at(run.started_at)) for place, step in enumerate(steps)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Due:
+    due: datetime
+    at: datetime
+    zone: ZoneInfo
+
+
+def _next_page(run: EscalationRun, step: Step, when: _Due, who: str) -> NextPage:
+    left = (when.due - when.at).total_seconds()
+    ends = step.kind is StepKind.LAST_CALL
+    title = f"Level {step.level.level}: {step.level.name}" if step.level else "The path ends: nobody acknowledged"
+    if step.kind is StepKind.REPEAT:
+        title += f", again ({step.repeat})"
+    return NextPage(
+        title=title,
+        who=who,
+        roles=", ".join(role.replace("_", " ").replace("-", " ") for role in step.level.roles) if step.level else "",
+        due=moment(when.due, when.zone, when.at),
+        countdown=Clock("in", clock_text(max(left, 0)), "down", when.due.isoformat()),
+        reaches_nobody=not who and not ends,
+        ends_path=ends,
+        track=run.get_track_display(),
+    )
+
+
+_PAGE_TONES: Mapping[str, Tone] = {Page.State.OPEN: "warn", Page.State.ACKNOWLEDGED: "ok", Page.State.CLOSED: ""}
+_MESSAGE_TONES: Mapping[str, Tone] = {
+    Message.State.SENT: "ok",
+    Message.State.FAILED: "danger",
+    Message.State.QUEUED: "warn",
+    Message.State.SENDING: "warn",
+    Message.State.VOID: "",
+}
+
+
+def page_rows(incident: Incident, zone: ZoneInfo, at: datetime) -> tuple[PageRow, ...]:
+    """Everybody who was paged, newest first, with what became of the messages; two queries."""
+    pages = list(
+        Page.objects.filter(subject_kind=SUBJECT_KIND, subject_key=str(incident.pk))
+        .select_related("user")
+        .order_by("-id")[:MOST_PAGES]
+    )
+    sent = _deliveries(incident, {page.user_id for page in pages}) if pages else {}
+    return tuple(
+        PageRow(
+            person=person_of(page.user),
+            state=page.state,
+            state_text=page.get_state_display(),
+            tone=_PAGE_TONES[page.state],
+            level=f"level {page.level}" + (f", {page.role}" if page.role else "") if page.level else "paged in",
+            reason=page.reason,
+            at=moment(page.created_at, zone, at),
+            answered=moment(page.acknowledged_at, zone, at) if page.acknowledged_at else None,
+            deliveries=sent.get(page.user_id, ()),
+        )
+        for page in pages
+    )
+
+
+def _deliveries(incident: Incident, user_ids: set[int]) -> dict[int, tuple[DeliveryChip, ...]]:
+    """The newest message of each channel to each person, about this incident."""
+    rows = Message.objects.filter(
+        subject_kind=SUBJECT_KIND, subject_key=str(incident.pk), recipient_id__in=user_ids
+    ).order_by("id")
+    newest: dict[int, dict[str, Message]] = defaultdict(dict)
+    for row in rows.only("recipient_id", "channel", "state", "maybe_sent_at"):
+        if row.recipient_id is not None:
+            newest[row.recipient_id][row.channel] = row
+    return {user_id: tuple(_chip(row) for row in found.values()) for user_id, found in newest.items()}
+
+
+def _chip(row: Message) -> DeliveryChip:
+    again = row.maybe_sent_at is not None and row.state in {Message.State.QUEUED, Message.State.SENDING}
+    state = "maybe sent, trying again" if again else row.get_state_display()
+    return DeliveryChip(row.get_channel_display(), state, _MESSAGE_TONES[row.state])

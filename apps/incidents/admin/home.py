@@ -1,0 +1,322 @@
+"""What the home page shows: what is wrong now, whom it waits for, and whether the portal itself is well."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.contrib.auth.models import AnonymousUser
+from django.http import HttpRequest
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils.safestring import SafeString
+
+from apps.catalog.models import Change
+from apps.engine.metrics import oldest_due_timer_seconds
+from apps.engine.models import Delivery, Timer
+from apps.engine.pulses import last_beats
+from apps.foundation.clock import now
+from apps.incidents.admin.escalating import NextPage, next_pages
+from apps.incidents.admin.showing import (
+    Clock,
+    Moment,
+    SeverityChip,
+    Tone,
+    chip_of,
+    clock_text,
+    moment,
+    span_text,
+    zone_of,
+)
+from apps.incidents.models import Incident
+from apps.incidents.panels import home_panels
+from apps.incidents.permissions import DECLARE
+from apps.incidents.policy import lifecycle, roles, severities
+from apps.incidents.queries import SUBJECT_KIND, current_roles, open_incidents, url
+from apps.oncall.queries import on_call_now, visible_rotations
+from apps.paging.models import Page
+from apps.people.models import User
+from apps.people.permissions import user_allowed
+
+MOST_INCIDENTS, MOST_CHANGES, MOST_ROTATIONS, MOST_WAITING = 50, 6, 8, 20
+_TICKER_LATE, _TIMER_LATE = timedelta(seconds=10), 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentCard:
+    id: int
+    url: str
+    number: str
+    title: str
+    chip: SeverityChip
+    phase: str
+    team: str
+    commander: str
+    commander_role: str
+    acknowledged: Moment | None
+    since: Clock
+    target: Clock | None
+    next_page: NextPage | None
+    is_drill: bool
+    is_private: bool
+    resolve_proposed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingPage:
+    """A page of mine that nobody answered yet."""
+
+    incident_id: int
+    url: str
+    acknowledge_url: str
+    number: str
+    title: str
+    chip: SeverityChip
+    at: Moment
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class OnCallRow:
+    rotation: str
+    url: str
+    team: str
+    person: str
+    is_me: bool
+    until: Moment | None
+    next_person: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeRow:
+    url: str
+    title: str
+    what: str
+    service: str
+    author: str
+    at: Moment
+
+
+@dataclass(frozen=True, slots=True)
+class HealthLine:
+    name: str
+    value: str
+    tone: Tone
+
+
+@dataclass(frozen=True, slots=True)
+class PanelBox:
+    name: str
+    title: str
+    html: SafeString
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    headline: str
+    subline: str
+    tone: Tone
+    waiting: tuple[WaitingPage, ...]
+    incidents: tuple[IncidentCard, ...]
+    more_incidents: bool
+    on_call: tuple[OnCallRow, ...]
+    changes: tuple[ChangeRow, ...]
+    health: tuple[HealthLine, ...]
+    panels: tuple[PanelBox, ...]
+    may_declare: bool
+    may_see_changes: bool
+    list_url: str
+    declare_url: str
+    live_url: str
+    stream_url: str
+
+
+def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """Unfold's callback for the index page."""
+    return {**context, "title": "Home", "home": home(request)}
+
+
+def home(request: HttpRequest) -> Home:
+    """Everything on the home page that the person of `request` may see; a constant number of queries."""
+    user, at = request.user, now()
+    zone = zone_of(user)
+    found = list(open_incidents(user)[: MOST_INCIDENTS + 1])
+    shown = found[:MOST_INCIDENTS]
+    cards = _cards(shown, zone, at)
+    waiting = _waiting(user, zone, at)
+    headline, subline, tone = _headline(cards, len(found), waiting)
+    return Home(
+        headline=headline,
+        subline=subline,
+        tone=tone,
+        waiting=waiting,
+        incidents=cards,
+        more_incidents=len(found) > MOST_INCIDENTS,
+        on_call=_on_call(user, zone, at),
+        changes=_changes(user, zone, at),
+        health=_health(at),
+        panels=_panels(request),
+        may_declare=isinstance(user, User) and user_allowed(user, DECLARE),
+        may_see_changes=user.has_perm("catalog.view_change"),
+        list_url=reverse("admin:incidents_incident_changelist"),
+        declare_url=reverse("admin:incidents_incident_declare"),
+        live_url=reverse("admin:incidents_incident_home"),
+        stream_url="/events/home/",
+    )
+
+
+def _headline(cards: Sequence[IncidentCard], count: int, waiting: Sequence[WaitingPage]) -> tuple[str, str, Tone]:
+    real = [card for card in cards if not card.is_drill]
+    if not count:
+        return "All quiet", "No incident is open. Below: who is on call, and what changed lately.", "ok"
+    unanswered = sum(1 for card in cards if card.acknowledged is None)
+    number = f"{MOST_INCIDENTS}+" if count > MOST_INCIDENTS else str(count)
+    headline = f"{number} open incident" + ("" if count == 1 else "s")
+    if waiting:
+        return headline, "You were paged and the portal waits for your answer.", "danger"
+    if unanswered:
+        who = "Nobody has acknowledged it." if count == 1 else f"Nobody has acknowledged {unanswered} of them."
+        return headline, who, "danger"
+    return headline, "All are acknowledged." if real else "Only drills are running.", ""
+
+
+def _cards(incidents: Sequence[Incident], zone: ZoneInfo, at: datetime) -> tuple[IncidentCard, ...]:
+    held = current_roles(incident.pk for incident in incidents)
+    pages = next_pages(incidents, zone, at)
+    cards: list[IncidentCard] = []
+    for incident in incidents:
+        commander = roles(incident.policy_version_id).commander
+        assignment = held[incident.pk].get(commander.slug)
+        cards.append(
+            IncidentCard(
+                id=incident.pk,
+                url=url(str(incident.pk)),
+                number=incident.number,
+                title=incident.title,
+                chip=chip_of(incident),
+                phase=lifecycle(incident.policy_version_id).labels[incident.phase],
+                team=incident.team.name if incident.team else "",
+                commander=assignment.user.name if assignment else "",
+                commander_role=commander.name,
+                acknowledged=moment(incident.acknowledged_at, zone, at) if incident.acknowledged_at else None,
+                since=since_clock(incident, at),
+                target=target_clock(incident, at),
+                next_page=pages.get(incident.pk),
+                is_drill=incident.kind == Incident.Kind.DRILL,
+                is_private=incident.visibility == Incident.Visibility.PRIVATE,
+                resolve_proposed=incident.resolve_proposed_at is not None,
+            )
+        )
+    return tuple(cards)
+
+
+def since_clock(incident: Incident, at: datetime) -> Clock:
+    """How long it has been going on; standing still once it is resolved."""
+    start = incident.detected_at.isoformat()
+    if incident.resolved_at is not None:
+        return Clock("Lasted", clock_text((incident.resolved_at - incident.detected_at).total_seconds()))
+    return Clock("Since detection", clock_text((at - incident.detected_at).total_seconds()), "up", start)
+
+
+def target_clock(incident: Incident, at: datetime) -> Clock | None:
+    """What is left of the pack's time to resolve; None where it sets none or the incident is over."""
+    found = severities(incident.policy_version_id).find(incident.severity)
+    seconds = found.clocks.target_seconds if found else None
+    if seconds is None or incident.resolved_at is not None:
+        return None
+    end = incident.detected_at + timedelta(seconds=seconds)
+    left = (end - at).total_seconds()
+    name = f"Left of {span_text(seconds)}" if left > 0 else f"Over the {span_text(seconds)}"
+    return Clock(name, clock_text(left), "down", end.isoformat(), "" if left > 0 else "danger")
+
+
+def _waiting(user: User | AnonymousUser, zone: ZoneInfo, at: datetime) -> tuple[WaitingPage, ...]:
+    """Open pages of mine, one line for each incident."""
+    rows = Page.objects.filter(user_id=user.pk, state=Page.State.OPEN, subject_kind=SUBJECT_KIND)
+    pages: dict[int, Page] = {}
+    for page in rows.order_by("-id")[: MOST_WAITING * 3]:
+        pages.setdefault(int(page.subject_key), page)
+    incidents = open_incidents(user).filter(pk__in=list(pages))[:MOST_WAITING] if pages else []
+    return tuple(
+        WaitingPage(
+            incident_id=incident.pk,
+            url=url(str(incident.pk)),
+            acknowledge_url=reverse("admin:incidents_incident_act", args=[incident.pk, "acknowledge"]),
+            number=incident.number,
+            title=incident.title,
+            chip=chip_of(incident),
+            at=moment(pages[incident.pk].created_at, zone, at),
+            reason=pages[incident.pk].reason,
+        )
+        for incident in incidents
+    )
+
+
+def _on_call(user: User | AnonymousUser, zone: ZoneInfo, at: datetime) -> tuple[OnCallRow, ...]:
+    rotations = list(visible_rotations(user)[:MOST_ROTATIONS])
+    if not rotations:
+        return ()
+    return tuple(
+        OnCallRow(
+            rotation=row.rotation.name,
+            url=reverse("admin:oncall_rotation_change", args=[row.rotation.pk]),
+            team=row.rotation.team.name,
+            person=row.user.name if row.user else "",
+            is_me=row.user is not None and row.user.pk == user.pk,
+            until=moment(row.until, zone, at) if row.until else None,
+            next_person=row.next_user.name if row.next_user else "",
+        )
+        for row in on_call_now(rotations, at)
+    )
+
+
+def _changes(user: User | AnonymousUser, zone: ZoneInfo, at: datetime) -> tuple[ChangeRow, ...]:
+    if not user.has_perm("catalog.view_change"):
+        return ()
+    rows = Change.objects.select_related("service").order_by("-occurred_at", "-id")[:MOST_CHANGES]
+    return tuple(
+        ChangeRow(
+            url=reverse("admin:catalog_change_change", args=[row.pk]),
+            title=row.title,
+            what=row.get_kind_display() + (f" {row.version}" if row.version else ""),
+            service=row.service.name if row.service else "",
+            author=row.author,
+            at=moment(row.occurred_at, zone, at),
+        )
+        for row in rows
+    )
+
+
+def _health(at: datetime) -> tuple[HealthLine, ...]:
+    """The signs of life that a person on duty should know; machines read /readyz and /metrics."""
+    beat = last_beats().get("ticker")
+    late = oldest_due_timer_seconds()
+    failed_timers = Timer.objects.filter(state=Timer.State.FAILED).count()
+    failed_deliveries = Delivery.objects.filter(state=Delivery.State.FAILED).count()
+    lines = [
+        HealthLine("Ticker", "never ran" if beat is None else f"beat {span_text((at - beat).total_seconds())} ago",
+                   "ok" if beat is not None and at - beat <= _TICKER_LATE else "danger"),
+        HealthLine("Oldest due timer", "none late" if late < 1 else f"{span_text(late)} late",
+                   "ok" if late <= _TIMER_LATE else "danger"),
+    ]  # fmt: skip
+    stuck = failed_timers + failed_deliveries
+    lines.append(
+        HealthLine(
+            "Waiting for a person",
+            f"{failed_timers} timers, {failed_deliveries} deliveries" if stuck else "nothing",
+            "warn" if stuck else "ok",
+        )
+    )
+    return tuple(lines)
+
+
+def _panels(request: HttpRequest) -> tuple[PanelBox, ...]:
+    """What upper apps show here."""
+    return tuple(
+        PanelBox(panel.name, panel.title, render_to_string(panel.template, found, request))
+        for panel in home_panels()
+        if (found := panel.context(request)) is not None
+    )
