@@ -12,7 +12,8 @@ class IncidentsConfig(AppConfig):
 
     def ready(self) -> None:
         from apps.foundation.subjects import SubjectKind, register_subject
-        from apps.incidents import policy, queries
+        from apps.incidents import permissions, policy, queries, subscribers
+        from apps.paging.registry import register_authority
 
         policy.register()
         register_subject(
@@ -23,3 +24,5 @@ class IncidentsConfig(AppConfig):
                 visible_keys=queries.visible_keys,
             )
         )
+        register_authority(queries.SUBJECT_KIND, permissions.may_respond_to)
+        subscribers.register()

@@ -69,29 +69,3 @@ def register_home_panel(panel: HomePanel) -> None:
 def home_panels() -> list[HomePanel]:
     """All boxes of the home page in their order."""
     return sorted(_home_panels.values(), key=lambda panel: (panel.position, panel.name))
-
-
-@dataclass(frozen=True, slots=True)
-class HomePanel:
-    """One box on the home page. `context` returns None when there is nothing for this person to see."""
-
-    name: str
-    title: str
-    template: str
-    context: Callable[[HttpRequest], dict[str, Any] | None]
-    position: int = 100
-
-
-_home_panels: dict[str, HomePanel] = {}
-
-
-def register_home_panel(panel: HomePanel) -> None:
-    """Called once by the owner in its `ready()`; two panels of one name are a programming error."""
-    if panel.name in _home_panels and _home_panels[panel.name] is not panel:
-        raise RuntimeError(f"Home panel {panel.name!r} is registered twice.")
-    _home_panels[panel.name] = panel
-
-
-def home_panels() -> list[HomePanel]:
-    """All boxes of the home page, in their order."""
-    return sorted(_home_panels.values(), key=lambda panel: (panel.position, panel.name))

@@ -26,11 +26,17 @@ _DOING = {
 
 
 def user_may(user: User | AnonymousUser, permission: str, incident: Incident) -> bool:
-    """Whether `user`, who sees the incident, holds `permission` for all, by a grant on it, or (to respond) on its team."""
+    """Whether `user`, who sees it, may: for all, by a grant on it, or (to respond) by one on its team."""
     if user_allowed(user, permission, incident):
         return True
     team = incident.team if permission == RESPOND else None
     return team is not None and user_allowed(user, RESPOND_FOR_TEAM, team)
+
+
+def may_respond_to(user: User, key: str) -> bool:
+    """What paging asks: whether `user`, who sees the incident with this text key, may respond to it."""
+    incident = Incident.objects.filter(pk=key).select_related("team").first()
+    return incident is not None and user_may(user, RESPOND, incident)
 
 
 def authorize(actor: Actor, incident: Incident, permission: str) -> User | None:

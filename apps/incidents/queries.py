@@ -25,6 +25,9 @@ from apps.people.models import User
 SUBJECT_KIND = "incident"
 ModelT = TypeVar("ModelT", bound=Model)
 
+# Shorter words (the, and, for) make nothing alike.
+_SHORTEST_WORD = 4
+
 
 def subject_of(incident: Incident | int) -> Subject:
     """How lower apps speak of an incident."""
@@ -163,7 +166,7 @@ def alike_open_incidents(
 
 def _words(title: str) -> set[str]:
     cleaned = "".join(char if char.isalnum() else " " for char in title.lower())
-    return {word for word in cleaned.split() if len(word) >= 4}
+    return {word for word in cleaned.split() if len(word) >= _SHORTEST_WORD}
 
 
 def titles(keys: Iterable[str]) -> dict[str, str]:

@@ -59,9 +59,9 @@ class IncidentViewSet(PortalReadOnlyViewSet):
     scope_area = "incidents"
     action_permissions = {**dict.fromkeys(_BY_OPERATION), "create": DECLARE}
     row_grants = True
-    queryset = Incident.objects.select_related(
-        "team", "environment", "declared_by", "policy_version__pack"
-    ).defer("policy_version__text", "policy_version__document")
+    queryset = Incident.objects.select_related("team", "environment", "declared_by", "policy_version__pack").defer(
+        "policy_version__text", "policy_version__document"
+    )
     serializer_class = IncidentDetailSerializer
     filterset_class = IncidentFilter
 

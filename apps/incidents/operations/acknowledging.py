@@ -46,18 +46,19 @@ def acknowledge_within(change: Change, *, via: str | None = None) -> None:
         via = change.actor.via if change.actor.via in Acknowledgement.Via.values else Acknowledgement.Via.WEB
     if change.actor.user_id is None:
         raise Forbidden("Only a person, or a program with an account, acknowledges.")
-    subject = subject_of(change.incident)
-    done = paging.acknowledge(subject, via=via, actor=change.actor)
-    first = _first_answer(change, via=via, user_id=change.actor.user_id, at=change.at)
+    done = paging.acknowledge(subject_of(change.incident), via=via, actor=change.actor)
+    change.tell_of_paging()
     if done is not None:
-        change.tell_of_paging()
-    elif first is not None:
+        # Somebody may have been faster by the link in a page, which tells the incident a moment later.
+        first = _first_answer(change, via=done.via, user_id=done.user_id, at=done.at)
+        if first is not None:
+            change.publish(first)
+        return
+    first = _first_answer(change, via=via, user_id=change.actor.user_id, at=change.at)
+    if first is not None:
         # Nobody was being paged, so paging has nothing to tell.
         text = f"Acknowledged by {change.actor.name}"
         change.tell(first, "acknowledged", text, user_id=change.actor.user_id, via=via)
-        return
-    if first is not None:
-        change.publish(first)
 
 
 def _first_answer(change: Change, *, via: str, user_id: int | None, at: datetime) -> Acknowledged | None:

@@ -30,7 +30,7 @@ def alerts_cleared(incident_ids: Iterable[int], *, actor: Actor) -> None:
 
     Under `resolve.on_clear` of the pinned pack, `propose_when_commanded` resolves those that nobody commands and
     proposes it to the commander of the others, `always` resolves all, `never` always proposes. Resolved incidents
-    and those with a standing proposal stay as they are. A few queries for any number, but for stopping pages.
+    and those with a standing proposal stay as they are. A few queries for any number.
     """
     found = [item for item in lock_incidents(incident_ids).values() if item.is_open]
     held = current_roles(item.pk for item in found)

@@ -64,10 +64,12 @@ def _wanted(change: Change, *, user_id: int | None, role: str, team_id: int | No
         if not people:
             raise Conflict(f"Nobody is on call for {role}{where}.", code="nobody_reachable")
         return people
-    assert team is not None  # noqa: S101  # without a role there is a team_id, and so a team
+    assert team is not None, "without a role there is a team_id, and so a team"
     people = _of_team(team, change)
     if not people:
-        raise Conflict(f"Nobody of {team.name} can be paged: it has no members and nobody on call.", code="nobody_reachable")
+        raise Conflict(
+            f"Nobody of {team.name} can be paged: it has no members and nobody on call.", code="nobody_reachable"
+        )
     return people
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -103,9 +102,16 @@ def _untold(entries: Sequence[NewEntry]) -> list[NewEntry]:
 def save_stream_numbers(incidents: Iterable[Incident]) -> None:
     """Keep `stream_seq` and `version` of locked incidents, with one query.
 
-    Both columns are kept out of history on purpose, so nothing is missed by not going through `save`.
+    Both columns are kept out of history on purpose, so nothing is missed by not going through `save`. An upsert on
+    the primary key, since `bulk_update` would build a CASE for each row, many times slower.
     """
-    Incident.objects.bulk_update(list(incidents), ["stream_seq", "version"], batch_size=200)
+    rows = list(incidents)
+    if len(rows) == 1:
+        Incident.objects.filter(pk=rows[0].pk).update(stream_seq=rows[0].stream_seq, version=rows[0].version)
+    else:
+        Incident.objects.bulk_create(
+            rows, update_conflicts=True, unique_fields=["id"], update_fields=["stream_seq", "version"], batch_size=500
+        )
 
 
 def append_entries(entries: Sequence[NewEntry]) -> list[TimelineEntry]:
@@ -121,11 +127,3 @@ def append_entries(entries: Sequence[NewEntry]) -> list[TimelineEntry]:
     if rows:
         save_stream_numbers(incidents[pk] for pk in {row.incident_id for row in rows})
     return rows
-
-
-def by_incident(entries: Iterable[NewEntry]) -> dict[int, list[NewEntry]]:
-    """Entries in their order, by incident."""
-    found: dict[int, list[NewEntry]] = defaultdict(list)
-    for entry in entries:
-        found[entry.incident_id].append(entry)
-    return dict(found)

@@ -25,7 +25,6 @@ from apps.incidents.operations.steering import restart_escalation
 from apps.incidents.permissions import COMMAND
 from apps.incidents.queries import subject_of
 from apps.paging import operations as paging
-from apps.paging.models import EscalationRun
 
 
 @operation
@@ -43,7 +42,7 @@ def resolve(incident_id: int, *, summary: str = "", actor: Actor, expected_versi
 
 
 def close_many(incidents: Sequence[Incident], *, text: str, at: datetime, actor: Actor) -> None:
-    """Resolve locked open incidents, with a number of queries that does not grow with them but for stopping pages."""
+    """Resolve locked open incidents, with a number of queries that does not grow with them."""
     signature = history_signature()
     events: list[tuple[DomainEvent, Subject, Actor]] = [
         (Resolved(incident_id=item.pk, by=actor.name, cycle=item.reopened_count), subject_of(item), actor)
@@ -64,8 +63,7 @@ def close_many(incidents: Sequence[Incident], *, text: str, at: datetime, actor:
         for item in incidents
     ]
     bulk_create_with_history(milestones, Milestone, batch_size=500, **signature)
-    for item in incidents:
-        paging.stop(subject_of(item), tracks=list(EscalationRun.Track), reason=text[:300], actor=actor)
+    paging.stop_many([subject_of(item) for item in incidents], reason=text[:300], actor=actor)
 
 
 @operation

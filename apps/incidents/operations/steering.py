@@ -14,7 +14,6 @@ from apps.incidents.permissions import COMMAND, RESPOND
 from apps.incidents.policy import lifecycle, severities
 from apps.incidents.queries import subject_of
 from apps.paging import operations as paging
-from apps.paging.models import EscalationRun
 
 # Entering the phase means that the work of the one before is done. Marked only where the pack has the milestone.
 _REACHED_BY_ENTERING = {Incident.Phase.MITIGATING: (TRIAGED,), Incident.Phase.VALIDATING: (TRIAGED, MITIGATED)}
@@ -31,8 +30,9 @@ def change_severity(
 ) -> Incident:
     """Give the incident another severity of its pinned pack and start escalation anew under it.
 
-    What is in flight for the old one is void. The same severity changes nothing. Needs `command_incident`. Raises
-    Invalid, listing the valid ones, for an unknown severity, and Conflict when the incident is resolved.
+    What is in flight for the old one is void; an acknowledged page track stays acknowledged. The same severity changes
+    nothing. Needs `command_incident`. Raises Invalid, listing the valid ones, for an unknown severity, and Conflict
+    when the incident is resolved.
     """
     with changing(incident_id, actor=actor, permission=COMMAND, expected_version=expected_version) as change:
         incident = change.incident
@@ -51,10 +51,10 @@ def change_severity(
 
 
 def restart_escalation(change: Change, *, reason: str) -> None:
-    """Run the pack's path from its start for the incident's present severity, or end it where that pages nobody."""
+    """Run the pack's path anew for the incident's present severity, or end it where that severity pages nobody."""
     incident, subject = change.incident, subject_of(change.incident)
     if severities(incident.policy_version_id).get(incident.severity).paging == "none":
-        paging.stop(subject, tracks=list(EscalationRun.Track), reason=reason, actor=change.actor)
+        paging.stop(subject, reason=reason, actor=change.actor)
     else:
         start = paging.EscalationStart(
             subject=subject,
@@ -64,7 +64,7 @@ def restart_escalation(change: Change, *, reason: str) -> None:
             title=f"{incident.number} {incident.title}"[:300],
             detected_at=incident.detected_at,
         )
-        paging.restart(start, actor=change.actor)
+        paging.restart(start, reason=reason, actor=change.actor)
     change.tell_of_paging()
 
 

@@ -71,7 +71,7 @@ async def stream(scope: Scope, receive: Receive, send: Send) -> None:
         hub.close(opened)
 
 
-def _target(scope: Scope) -> int | None | Refusal:
+def _target(scope: Scope) -> int | Refusal | None:
     """The incident's id, None for home, or why neither."""
     path = scope["path"]
     found = _INCIDENT.fullmatch(path)

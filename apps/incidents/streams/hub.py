@@ -155,7 +155,7 @@ class Hub:
         while not self._stopping:
             try:
                 self._work()
-            except Exception:  # noqa: BLE001  # without this thread every open page would stand still, unnoticed
+            except Exception:  # without this thread every open page would stand still, unnoticed
                 logger.exception("The event streams failed in one round; they go on.")
                 connections.close_all()
                 time.sleep(1)

@@ -1,0 +1,11 @@
+"""The streams alone behind a real server, with Django set up as the portal's own entry point does it."""
+
+from __future__ import annotations
+
+import django
+
+django.setup()
+
+from apps.incidents.streams import application  # noqa: E402  # needs the apps that setup() loads
+
+__all__ = ["application"]
