@@ -31,8 +31,8 @@ from apps.incidents.admin.showing import (
     span_text,
     zone_of,
 )
+from apps.incidents.home_panels import home_panels
 from apps.incidents.models import Incident
-from apps.incidents.panels import home_panels
 from apps.incidents.permissions import DECLARE
 from apps.incidents.policy import lifecycle, roles, severities
 from apps.incidents.queries import SUBJECT_KIND, current_roles, open_incidents, url
