@@ -4,3 +4,26 @@ from django.apps import AppConfig
 class MessagingConfig(AppConfig):
     name = "apps.messaging"
     label = "messaging"
+    verbose_name = "Messaging"
+
+    def ready(self) -> None:
+        """The sender is a sweeper; endpoints hear of all events; the queue shows in the metrics."""
+        from apps.engine.metrics import register_gauge
+        from apps.engine.registry import Sweeper, register_sweeper, subscribe_batch
+        from apps.messaging import operations, queries, subscribers
+
+        register_sweeper(
+            Sweeper("messages", operations.SEND_TASK, operations.SEND_QUEUE, operations.send_due, queries.messages_due)
+        )
+        subscribe_batch(["*"], subscribers.SUBSCRIBER, subscribers.fan_out)
+        register_gauge(
+            "portal_messages_waiting",
+            "Messages that wait to be sent.",
+            queries.waiting_by_channel,
+            label="channel",
+        )
+        register_gauge(
+            "portal_oldest_waiting_message_seconds",
+            "How long the oldest message has waited since it fell due.",
+            lambda: {"": queries.oldest_waiting_seconds()},
+        )

@@ -22,7 +22,9 @@ class WebhookEndpoint(models.Model):
     name = models.CharField(max_length=120)
     url = models.URLField(max_length=500)
     secret_encrypted = models.TextField(editable=False)
-    event_kinds = models.JSONField(default=list, help_text="empty: all kinds")
+    event_kinds = models.JSONField(
+        default=list, blank=True, help_text='kinds such as "incidents.declared" or "incidents.*"; empty: all kinds'
+    )
     state = models.CharField(max_length=10, choices=State, default=State.ACTIVE)
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL,
@@ -40,12 +42,20 @@ class WebhookEndpoint(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def wants(self, kind: str) -> bool:
+        """Whether it subscribed to events of this kind."""
+        wanted: list[str] = self.event_kinds
+        return not wanted or any(
+            kind.startswith(pattern[:-1]) if pattern.endswith(".*") else kind == pattern for pattern in wanted
+        )
+
 
 class Message(models.Model):
     """One message to one address. Hot table: no history; its own columns tell its story.
 
     `guard_*` names a run that must still be current at the last look before sending, or the message is
-    void. `maybe_sent_at` is set, before a repeat, when an earlier attempt ended without a recorded outcome.
+    void. `last_look_at` is that look of the running or last attempt. `maybe_sent_at` is set, before a repeat,
+    when an earlier attempt ended without a certain outcome.
     """
 
     class Channel(models.TextChoices):
@@ -69,11 +79,15 @@ class Message(models.Model):
         WebhookEndpoint, on_delete=models.CASCADE, null=True, blank=True, related_name="messages"
     )
     address = models.CharField(max_length=500, blank=True)
+    lane = models.CharField(
+        max_length=300, blank=True, help_text="messages of one lane share a provider, and wait for each other only"
+    )
     subject_kind = models.CharField(max_length=40, blank=True)
     subject_key = models.CharField(max_length=64, blank=True)
     title = models.CharField(max_length=300)
     body = models.TextField(blank=True)
     payload = models.JSONField(default=dict, help_text="links, buttons, or the body of a webhook")
+    replay_of = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, blank=True, related_name="replays")
     priority = models.PositiveSmallIntegerField(default=5, help_text="0 goes first")
     guard_kind = models.CharField(max_length=40, blank=True)
     guard_key = models.CharField(max_length=64, blank=True)
@@ -94,6 +108,7 @@ class Message(models.Model):
 
     class Meta:
         ordering: ClassVar = ["-created_at", "-id"]
+        permissions: ClassVar = [("replay_message", "Can send a message once more")]
         constraints: ClassVar = [
             models.CheckConstraint(
                 condition=Q(state="sent", sent_at__isnull=False) | (~Q(state="sent") & Q(sent_at__isnull=True)),
@@ -108,6 +123,7 @@ class Message(models.Model):
             models.Index(fields=["lease_until"], name="message_leased", condition=Q(state="sending")),
             models.Index(fields=["recipient", "channel", "-id"], name="message_inbox"),
             models.Index(fields=["subject_kind", "subject_key", "-id"], name="message_by_subject"),
+            models.Index(fields=["endpoint", "-id"], name="message_by_endpoint", condition=Q(endpoint__isnull=False)),
         ]
 
     def __str__(self) -> str:
@@ -122,7 +138,7 @@ class Attempt(models.Model):
         RETRY = "retry", "to be tried again"
         REFUSED = "refused", "refused for good"
         VOID = "void", "void at the last look"
-        UNKNOWN = "unknown", "no outcome recorded"
+        UNKNOWN = "unknown", "maybe sent"
 
     message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="attempt_log")
     number = models.PositiveSmallIntegerField()

@@ -1,0 +1,89 @@
+"""What the sender asks of a transport. Transports never touch the database: they run in threads of their own."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from apps.foundation.clock import now
+from apps.foundation.subjects import Subject
+from apps.messaging.models import Attempt
+
+MAX_DETAIL = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A message as a transport needs it. `secret` signs webhooks; `number` counts the attempts from 1."""
+
+    channel: str
+    address: str
+    title: str
+    body: str
+    subject: Subject
+    subject_url: str
+    idempotency_key: str
+    number: int
+    payload: dict[str, Any] = field(default_factory=dict)
+    is_event: bool = False
+    secret: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How one attempt ended. `provider_broken`: the next message of the lane would fare no better now."""
+
+    outcome: Attempt.Outcome
+    detail: str = ""
+    provider_id: str = ""
+    retry_after_seconds: float | None = None
+    provider_broken: bool = False
+    finished_at: datetime = field(default_factory=now)
+
+
+class Session(Protocol):
+    """A connection to the provider, used by one thread at a time for the messages of one batch."""
+
+    def send(self, message: Outgoing, deadline: Deadline) -> Result:
+        """Hand one message over before `deadline`; says what became of it, never raises for the provider's faults."""
+
+    def close(self) -> None:
+        """Let go of the connection; a second call changes nothing."""
+
+
+class Transport(Protocol):
+    """`most_sessions` may send side by side in one lane; `first_sessions` until the lane has proved to work."""
+
+    most_sessions: int
+    first_sessions: int
+
+    def open(self) -> Session:
+        """A new session; it connects with its first message."""
+
+
+class DeadlinePassed(TimeoutError):
+    """The time for one attempt is over."""
+
+
+class Deadline:
+    """The time that one attempt may take in all, however slowly the provider drips its answer."""
+
+    def __init__(self, seconds: float) -> None:
+        self._until = time.monotonic() + seconds
+
+    def remaining(self) -> float:
+        """Seconds left. DeadlinePassed when there are none."""
+        left = self._until - time.monotonic()
+        if left <= 0:
+            raise DeadlinePassed("The provider took too long.")
+        return left
+
+    def passed(self) -> bool:
+        return time.monotonic() >= self._until
+
+
+def shortened(text: object) -> str:
+    """What a provider said, as it can be stored."""
+    return str(text).replace("\x00", "")[:MAX_DETAIL]

@@ -1,0 +1,147 @@
+"""Writing down what became of attempts, and when the next one is due."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import transaction
+
+from apps.engine.operations import publish_many
+from apps.foundation.actor import Actor
+from apps.foundation.subjects import Subject
+from apps.messaging.events import MessageFailed
+from apps.messaging.models import Attempt, Message
+from apps.messaging.providers.base import Result
+
+logger = logging.getLogger(__name__)
+
+FIRST_DELAY_SECONDS = 2.0
+MOST_DELAY_SECONDS = 300.0
+MOST_RETRY_AFTER_SECONDS = 3600.0
+_CHANGED = [
+    "state",
+    "attempts",
+    "due_at",
+    "lease_token",
+    "lease_until",
+    "maybe_sent_at",
+    "provider_id",
+    "last_error",
+    "sent_at",
+]  # fmt: skip
+_dice = random.SystemRandom()
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    message: Message
+    result: Result
+
+
+def delay(attempts: int, retry_after_seconds: float | None = None) -> timedelta:
+    """How long to wait after attempt number `attempts`: 2 s, doubled each time up to 5 min, the last half at random.
+
+    Not sooner than the provider asked for, but never more than an hour.
+    """
+    backoff = min(FIRST_DELAY_SECONDS * 2 ** min(attempts - 1, 20), MOST_DELAY_SECONDS)
+    asked = min(retry_after_seconds or 0.0, MOST_RETRY_AFTER_SECONDS)
+    return timedelta(seconds=max(backoff * _dice.uniform(0.5, 1.0), asked))
+
+
+def record(finished: Sequence[Finished]) -> int:
+    """Write attempts and new states in one transaction, with a constant number of queries; returns how many counted.
+
+    The outcome of a message whose lease is no longer ours is not written: somebody else answers for it.
+    """
+    if not finished:
+        return 0
+    with transaction.atomic():
+        tokens = dict(
+            Message.objects.select_for_update()
+            .filter(pk__in=[item.message.pk for item in finished], state=Message.State.SENDING)
+            .order_by("pk")
+            .values_list("pk", "lease_token")
+        )
+        ours = [item for item in finished if tokens.get(item.message.pk) == item.message.lease_token]
+        if ours:
+            Attempt.objects.bulk_create([_attempt(item) for item in ours])
+            failed = [item.message for item in ours if _settle(item)]
+            _save([item.message for item in ours])
+            _tell(failed)
+    for item in finished:
+        if item not in ours:
+            logger.warning("Message %s: an outcome came after its lease had ended.", item.message.pk)
+    return len(ours)
+
+
+def _attempt(item: Finished) -> Attempt:
+    message, result = item.message, item.result
+    return Attempt(
+        message=message,
+        number=message.attempts,
+        started_at=message.last_look_at or result.finished_at,
+        finished_at=result.finished_at,
+        outcome=result.outcome,
+        detail=result.detail,
+    )
+
+
+def _settle(item: Finished) -> bool:
+    """Give the message its new state; whether it failed for good."""
+    message, result = item.message, item.result
+    message.lease_token, message.lease_until = "", None
+    if result.outcome == Attempt.Outcome.ACCEPTED:
+        message.state, message.sent_at, message.last_error = Message.State.SENT, result.finished_at, ""
+        message.provider_id = result.provider_id
+        return False
+    message.last_error = result.detail
+    if result.outcome == Attempt.Outcome.VOID:
+        message.state = Message.State.VOID
+        return False
+    if result.outcome == Attempt.Outcome.UNKNOWN:
+        message.maybe_sent_at = message.maybe_sent_at or result.finished_at
+    if result.outcome == Attempt.Outcome.REFUSED or message.attempts >= settings.MESSAGE_MAX_ATTEMPTS:
+        message.state = Message.State.FAILED
+        return True
+    message.state = Message.State.QUEUED
+    message.due_at = result.finished_at + delay(message.attempts, result.retry_after_seconds)
+    return False
+
+
+def _save(messages: Sequence[Message]) -> None:
+    """One upsert on the primary key: the rows are locked, so none is inserted; `bulk_update` is many times slower."""
+    Message.objects.bulk_create(messages, update_conflicts=True, unique_fields=["id"], update_fields=_CHANGED)
+
+
+def _tell(failed: Sequence[Message]) -> None:
+    """Publish failures of messages to people. Those of endpoints stay silent, or they would feed themselves."""
+    to_people = [message for message in failed if message.endpoint_id is None]
+    names = {
+        message.pk: message.recipient.name
+        for message in Message.objects.filter(pk__in=[item.pk for item in to_people]).select_related("recipient")
+        if message.recipient is not None
+    } if to_people else {}  # fmt: skip
+    publish_many(
+        [
+            (
+                MessageFailed(
+                    message_id=message.pk,
+                    channel=message.channel,
+                    recipient_id=message.recipient_id,
+                    recipient=names.get(message.pk, ""),
+                    address="" if message.recipient_id else message.address,
+                    title=message.title,
+                    error=message.last_error,
+                    attempts=message.attempts,
+                ),
+                Subject(message.subject_kind, message.subject_key),
+                Actor.system("messaging"),
+            )
+            for message in to_people
+        ]
+    )
