@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from django.contrib.auth.models import AnonymousUser
+
 from apps.catalog.models import Service, Team
 from apps.catalog.queries import is_lead, led_team_ids
 from apps.foundation.actor import Actor
@@ -23,9 +25,9 @@ def user_may_edit_service(user: User, service: Service) -> bool:
     return user_allowed(user, "catalog.change_service", service) or user_may_edit_team(user, service.owner)
 
 
-def leads_any_team(user: User) -> bool:
+def leads_any_team(user: User | AnonymousUser) -> bool:
     """Whether `user` leads a team, so that pages offer what a lead may do."""
-    return user.is_active and bool(led_team_ids(user.pk))
+    return isinstance(user, User) and user.is_active and bool(led_team_ids(user.pk))
 
 
 def require_team_editor(actor: Actor, team: Team, permission: str = "catalog.change_team") -> None:

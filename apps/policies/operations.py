@@ -151,7 +151,7 @@ def _activate(pack: PolicyPack, version: PolicyVersion, head: PackHead, reason: 
         return
     pack.active_version = version
     pack.name, pack.description = head.name, head.description
-    pack._change_reason = f"version {version.number}: {reason}"[:100]
+    pack._change_reason = f"version {version.number}: {reason}"[:100]  # type: ignore[attr-defined]  # simple-history reads it
     pack.save()
     event = VersionActivated(
         pack=pack.slug,

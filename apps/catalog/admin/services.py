@@ -150,7 +150,7 @@ class ServiceAdmin(OperatingAdmin):
     def has_add_permission(self, request: HttpRequest) -> bool:
         if super().has_add_permission(request):
             return True
-        return isinstance(request.user, User) and leads_any_team(request.user)
+        return leads_any_team(request.user)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         if super().has_change_permission(request, obj):

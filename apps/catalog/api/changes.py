@@ -75,7 +75,9 @@ class ChangeInput(InputSerializer):
     version = serializers.CharField(max_length=120, required=False, allow_blank=True)
     author = serializers.CharField(max_length=120, required=False, allow_blank=True)
     link = serializers.URLField(max_length=500, required=False, allow_blank=True)
-    source = serializers.CharField(max_length=120, required=False, allow_blank=True)
+    source = serializers.CharField(  # type: ignore[assignment]  # DRF takes declared fields off the class
+        max_length=120, required=False, allow_blank=True
+    )
     dedup_key = serializers.CharField(max_length=200, required=False, allow_blank=True)
     labels = serializers.DictField(child=serializers.CharField(max_length=500, allow_blank=True), required=False)
     occurred_at = serializers.DateTimeField(required=False)

@@ -136,8 +136,9 @@ class MembershipViewSet(PortalReadOnlyViewSet):
     def _given(self) -> dict[str, Any]:
         """The body, but only for those who may edit some team: others learn nothing from its faults."""
         team_id = self.request.data.get("team") if isinstance(self.request.data, dict) else None
-        known = isinstance(team_id, int) and 0 < team_id <= LARGEST_ID
-        team = visible_teams(self.request.user).filter(pk=team_id).first() if known else None
+        team = None
+        if isinstance(team_id, int) and 0 < team_id <= LARGEST_ID:
+            team = visible_teams(self.request.user).filter(pk=team_id).first()
         if team is None:
             require(self.actor, "catalog.add_membership")
         else:

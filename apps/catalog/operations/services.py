@@ -30,7 +30,7 @@ _FIELDS = frozenset(ServiceFields.__annotations__)
 
 
 def _owner(team_id: int | None) -> Team:
-    team = Team.objects.filter(pk=team_id).first()
+    team = Team.objects.filter(pk=team_id).first() if team_id is not None else None
     if team is None:
         raise Invalid("A service needs an owning team that exists.", fields={"owner": ["There is no such team."]})
     return team

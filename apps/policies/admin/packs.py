@@ -50,11 +50,12 @@ class PackAdmin(PortalModelAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows: QuerySet[Any] = super().get_queryset(request)
-        return (
+        found: QuerySet[Any] = (
             rows.select_related("active_version")
             .defer("active_version__text", "active_version__document")
             .annotate(version_count=Count("versions"))
         )
+        return found
 
     @display(description="Active version")
     def active(self, pack: PolicyPack) -> str:

@@ -53,8 +53,9 @@ class VersionDetailSerializer(VersionSerializer):
 
     document = serializers.DictField(read_only=True)
 
-    class Meta(VersionSerializer.Meta):
-        fields = (*VersionSerializer.Meta.fields, "text", "document")  # type: ignore[assignment]  # longer than its parent's
+    class Meta:
+        model = PolicyVersion
+        fields = (*VersionSerializer.Meta.fields, "text", "document")
         read_only_fields = fields
 
 
