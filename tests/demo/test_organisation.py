@@ -1,0 +1,97 @@
+"""The demo organisation: made once, repeated harmlessly, and shaped so that every page has something to show."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+
+import pytest
+from django.contrib.auth.models import Group
+
+from apps.catalog.models import Service, Team
+from apps.demo.operations import seed_demo
+from apps.demo.organisation import PAST_INCIDENTS, PEOPLE
+from apps.foundation.actor import Actor
+from apps.foundation.clock import now
+from apps.incidents.models import Incident, Milestone
+from apps.messaging.models import Message
+from apps.oncall.queries import people_for_roles
+from apps.paging.models import Page
+from apps.people.groups import GROUP_PERMISSIONS
+from apps.people.models import User
+from apps.people.operations import sync_groups
+from apps.policies.operations import import_shipped_packs
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def portal(settings, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]  # pytest-django's wrapper
+    settings.DATA_DIR = tmp_path
+    sync_groups()
+    import_shipped_packs(actor=Actor.system())
+
+
+def test_a_second_seeding_changes_nothing() -> None:
+    seed_demo(password="first password")
+    before = {model: model.objects.count() for model in (User, Team, Service, Incident, Page, Message)}
+    assert seed_demo(password="another password") == 0
+    assert {model: model.objects.count() for model in before} == before
+    assert User.objects.get(username="ines").check_password("first password")
+
+
+def test_all_six_groups_have_people_who_may_sign_in() -> None:
+    seed_demo(password="first password")
+    for name in GROUP_PERMISSIONS:
+        assert Group.objects.get(name=name).user_set.filter(is_active=True, is_staff=True).exists(), name
+
+
+def test_every_role_of_the_escalation_path_reaches_somebody_in_every_team() -> None:
+    seed_demo(password="")
+    roles = ["primary", "secondary", "manager", "vp_engineering", "executive"]
+    for team in Team.objects.all():
+        found = people_for_roles(team.pk, roles, now())
+        assert all(found[role] for role in roles), (team, found)
+
+
+def test_people_without_a_password_can_not_sign_in() -> None:
+    seed_demo(password="")
+    assert not any(
+        user.has_usable_password() for user in User.objects.filter(username__in=[p.username for p in PEOPLE])
+    )
+
+
+def test_past_incidents_are_resolved_and_tell_what_happened_in_order() -> None:
+    seed_demo(password="")
+    assert Incident.objects.filter(resolved_at__isnull=False).count() == len(PAST_INCIDENTS)
+    for incident in Incident.objects.all():
+        told = list(incident.timeline.order_by("seq"))
+        assert len(told) >= 6
+        assert [entry.at for entry in told] == sorted(entry.at for entry in told)
+        names = set(Milestone.objects.filter(incident=incident).values_list("name", flat=True))
+        assert {"acknowledged", "resolved"} <= names
+
+
+def test_escalations_of_the_past_fired_then_and_send_nothing_now() -> None:
+    from apps.messaging.operations import send_due
+
+    seed_demo(password="")
+    outage = Incident.objects.get(severity="P0")
+    called = Page.objects.filter(subject_key=str(outage.pk)).order_by("due_at")
+    assert [page.level for page in called] == [1, 2, 3, 4]
+    assert all(page.created_at == page.due_at for page in called)
+    while send_due():
+        pass
+    assert not Message.objects.filter(channel="email", state="sent").exists()
+
+
+def test_the_world_learns_its_addresses_in_a_file_for_its_owner_only(settings) -> None:  # type: ignore[no-untyped-def]  # the same
+    seed_demo(password="")
+    path = settings.DATA_DIR / "demo" / "portal.json"
+    addresses = json.loads(path.read_text())
+    assert "/in/alertmanager/" in addresses["alertmanager_url"]
+    assert "/in/change/" in addresses["change_url"]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    seed_demo(password="")
+    assert json.loads(path.read_text()) == addresses
