@@ -59,7 +59,7 @@ if TESTING:
 elif EMBEDDED:
     _queue = DATA_DIR / "broker"
     env.folder(_queue / "control")
-    CELERY_BROKER_URL = "filesystem://"
+    CELERY_BROKER_URL = "filesystem://localhost//"
     CELERY_BROKER_TRANSPORT_OPTIONS = {
         "data_folder_in": str(_queue),
         "data_folder_out": str(_queue),
@@ -261,6 +261,34 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "ENUM_NAME_OVERRIDES": {
+        "IntegrationKind": "apps.alerts.models.Integration.Kind",
+        "IntegrationState": "apps.alerts.models.Integration.State",
+        "ReceiptState": "apps.alerts.models.Receipt.State",
+        "AlertGroupState": "apps.alerts.models.AlertGroup.State",
+        "AlertState": "apps.alerts.models.Alert.State",
+        "MembershipRole": "apps.catalog.models.Membership.Role",
+        "ServiceCriticality": "apps.catalog.models.Service.Criticality",
+        "DependencyKind": "apps.catalog.models.Dependency.Kind",
+        "ChangeKind": "apps.catalog.models.Change.Kind",
+        "DeliveryState": "apps.engine.models.Delivery.State",
+        "TimerState": "apps.engine.models.Timer.State",
+        "IncidentPhase": "apps.incidents.models.Incident.Phase",
+        "IncidentVisibility": "apps.incidents.models.Incident.Visibility",
+        "IncidentKind": "apps.incidents.models.Incident.Kind",
+        "WebhookEndpointState": "apps.messaging.models.WebhookEndpoint.State",
+        "MessageChannel": "apps.messaging.models.Message.Channel",
+        "MessageState": "apps.messaging.models.Message.State",
+        "AttemptOutcome": "apps.messaging.models.Attempt.Outcome",
+        "RotationCadence": "apps.oncall.models.Rotation.Cadence",
+        "EscalationRunTrack": "apps.paging.models.EscalationRun.Track",
+        "EscalationRunState": "apps.paging.models.EscalationRun.State",
+        "PageState": "apps.paging.models.Page.State",
+        "AcknowledgementVia": "apps.paging.models.Acknowledgement.Via",
+        "UserKind": "apps.people.models.User.Kind",
+        "ContactPointKind": "apps.people.models.ContactPoint.Kind",
+        "ContactPointState": "apps.people.models.ContactPoint.State",
+    },
 }
 
 # --- look: see incidentportal/navigation.py for the sidebar -------------------------------------------------------
