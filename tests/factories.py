@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from itertools import count
 from typing import Any
 
 from django.contrib.auth.models import Group
 
+from apps.alerts.models import Integration, Receipt
 from apps.catalog.models import Membership, Service, Team
 from apps.foundation.actor import Actor
+from apps.foundation.clock import now
 from apps.incidents.models import Incident
 from apps.oncall.models import RoleBinding
+from apps.people.crypto import digest, seal
 from apps.people.models import ApiToken, User
 from apps.people.operations import create_token, portal_user, sync_groups
 from apps.people.queries import actor_for_user
@@ -105,3 +109,19 @@ def incident(title: str = "Nobody can log in", severity: str = "P1", **given: An
     if not PolicyVersion.objects.exists():
         novacron()
     return declare(title, severity, **{"actor": Actor.system(), **given})
+
+
+def integration(kind: str = "generic", of: Team | None = None, **fields: Any) -> Integration:
+    """A source of alerts with the key "key-<its number>", belonging to a team of its own unless told otherwise."""
+    number = next(_numbers)
+    key = fields.pop("key", f"key-{number}")
+    fields.setdefault("name", f"Source {number}")
+    of = of or team(f"Team of source {number}")
+    return Integration.objects.create(kind=kind, team=of, key_digest=digest(key), key_encrypted=seal(key), **fields)
+
+
+def receipt(source: Integration, content: Any, **fields: Any) -> Receipt:
+    """What a POST of `content` (JSON, or bytes as they are) leaves behind."""
+    body = content if isinstance(content, bytes) else json.dumps(content).encode()
+    fields.setdefault("received_at", now())
+    return Receipt.objects.create(integration=source, body=body, **fields)
