@@ -9,6 +9,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.decorators import display
+from unfold.widgets import UnfoldAdminURLInputWidget
 
 from apps.catalog import operations
 from apps.catalog.admin.grants import ServiceGroupGrants, ServiceUserGrants, is_grant, save_grants
@@ -34,6 +35,13 @@ _FIELDS = {
 
 class ServiceForm(forms.ModelForm):  # type: ignore[type-arg]  # Django can't subscript it at run time
     """A service; only packs with an active version can be followed."""
+
+    runbook_url = forms.URLField(
+        max_length=500, required=False, assume_scheme="https", widget=UnfoldAdminURLInputWidget
+    )
+    dashboard_url = forms.URLField(
+        max_length=500, required=False, assume_scheme="https", widget=UnfoldAdminURLInputWidget
+    )
 
     class Meta:
         model = Service
