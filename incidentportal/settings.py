@@ -59,7 +59,7 @@ if TESTING:
 elif EMBEDDED:
     _queue = DATA_DIR / "broker"
     env.folder(_queue / "control")
-    CELERY_BROKER_URL = "filesystem://localhost//"
+    CELERY_BROKER_URL = "files://localhost//"
     CELERY_BROKER_TRANSPORT_OPTIONS = {
         "data_folder_in": str(_queue),
         "data_folder_out": str(_queue),
@@ -238,7 +238,7 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["apps.people.api.permissions.ScopedModelPermissions"],
     "DEFAULT_PAGINATION_CLASS": "apps.people.api.pagination.PortalCursorPagination",
-    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "DEFAULT_FILTER_BACKENDS": ["apps.people.api.filters.PortalFilterBackend"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["apps.people.api.parsers.StrictJSONParser"],
     "DEFAULT_SCHEMA_CLASS": "apps.people.api.schema.PortalAutoSchema",

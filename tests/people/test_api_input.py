@@ -111,7 +111,7 @@ def test_pages_follow_each_other_without_gap_or_repeat(client: Client) -> None:
     assert seen == made[::-1]
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=x", "limit=-1", "cursor=x", "cursor=cD1hYmM%3D", "cursor=cD0A"])
+@pytest.mark.parametrize("query", ["limit=0", "limit=x", "limit=-1", "limit=201", "cursor=x", "cursor=cD1hYmM%3D", "cursor=cD0A"])
 def test_a_made_up_limit_or_cursor_gets_400(client: Client, query: str) -> None:
     assert client.get(f"{POINTS}?{query}", headers=bearer(person())).status_code == 400
 

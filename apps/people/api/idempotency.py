@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -21,7 +22,7 @@ from apps.people.operations import ANSWERS_KEPT_FOR
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
-MAX_KEY_LENGTH = 200
+KEY_PATTERN = "^[!-~]{1,200}$"
 _KEPT_HEADERS = ("ETag", "Location")
 
 
@@ -33,10 +34,8 @@ class KeyReused(DomainError):
 
 
 def _checked_key(key: str) -> str:
-    if not 1 <= len(key) <= MAX_KEY_LENGTH or not (key.isascii() and key.isprintable()):
-        raise Invalid(
-            f"`{HEADER}` must be 1 to {MAX_KEY_LENGTH} printable ASCII characters.", code="bad_idempotency_key"
-        )
+    if re.fullmatch(KEY_PATTERN, key) is None:
+        raise Invalid(f"`{HEADER}` must be 1 to 200 visible ASCII characters.", code="bad_idempotency_key")
     return key
 
 

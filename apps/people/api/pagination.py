@@ -34,9 +34,10 @@ class PortalCursorPagination(CursorPagination):
         given = request.query_params.get("limit")
         if given is None:
             return self.page_size
-        if not (given.isascii() and given.isdecimal() and len(given) <= 9 and int(given) >= 1):  # noqa: PLR2004  # keeps int() cheap
-            raise Invalid("`limit` must be a whole number from 1 to 200.", fields={"limit": ["Not a number from 1."]})
-        return min(int(given), self.max_page_size)
+        number = int(given) if given.isascii() and given.isdecimal() and len(given) <= len("200") else 0
+        if not 1 <= number <= self.max_page_size:
+            raise Invalid("`limit` must be a whole number from 1 to 200.", fields={"limit": ["Not from 1 to 200."]})
+        return number
 
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any] | None:
         try:

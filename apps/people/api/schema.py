@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any, Literal
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiParameter
+from rest_framework import serializers
 
 from apps.people.api.etags import EtagMixin
-from apps.people.api.idempotency import HEADER, MAX_KEY_LENGTH, REPLAYED, IdempotencyMixin
+from apps.people.api.idempotency import HEADER, KEY_PATTERN, REPLAYED, IdempotencyMixin
 from apps.people.api.problems import MEDIA_TYPE
 from apps.people.api.serializers import InputSerializer, ProblemSerializer
 
@@ -33,7 +35,7 @@ def _example(status: str) -> dict[str, Any]:
     name = code.get(status, "conflict")
     return {
         "type": f"urn:incident-portal:problem:{name}",
-        "title": "Problem",
+        "title": HTTPStatus(int(status)).phrase,
         "status": int(status),
         "detail": _TEXTS[status],
         "code": name,
@@ -50,7 +52,7 @@ class PortalAutoSchema(AutoSchema):
         found: list[Any] = list(super().get_override_parameters())
         header: Literal["header"] = "header"
         if self.method == "POST" and isinstance(self.view, IdempotencyMixin):
-            known = {"type": "string", "minLength": 1, "maxLength": MAX_KEY_LENGTH, "pattern": "^[!-~]+$"}
+            known = {"type": "string", "pattern": KEY_PATTERN}
             text = "Sent again with the same body within 24 hours, the answer is the stored one; nothing happens twice."
             found.append(OpenApiParameter(HEADER, known, header, description=text))
             text = "`true` when this is the stored answer of an earlier request."
@@ -78,7 +80,7 @@ class PortalAutoSchema(AutoSchema):
 
     def _problem_statuses(self) -> list[str]:
         found = ["400", "401", "403"]
-        if self._is_detail():
+        if self._is_detail() or self.method in _UNSAFE:
             found.append("404")
         if self.method in _UNSAFE:
             found += ["409", "413", "415", "429"]
@@ -99,6 +101,11 @@ class PortalAutoSchema(AutoSchema):
         if self._has_etags() and self._is_retrieve():
             found.setdefault("304", {"description": "You have it already."})
         return found
+
+    def _insert_field_validators(self, field: Any, schema: Any) -> None:
+        super()._insert_field_validators(field, schema)  # type: ignore[no-untyped-call]  # untyped library
+        if isinstance(field, serializers.EmailField | serializers.URLField) and (field.read_only or field.allow_blank):
+            schema.pop("format", None)  # it may be empty, and nothing is no address
 
     def _postprocess_serializer_schema(self, schema: Any, serializer: Any, direction: Any) -> Any:
         found = super()._postprocess_serializer_schema(schema, serializer, direction)  # type: ignore[no-untyped-call]  # untyped library

@@ -31,6 +31,7 @@ class UserSerializer(serializers.ModelSerializer[User]):
         read_only_fields = fields
 
 
+@extend_schema_serializer(many=False)
 class MeSerializer(UserSerializer):
     """The caller's own account, with what it may do."""
 
@@ -158,7 +159,7 @@ class MeViewSet(PortalViewSet):
     pagination_class = None
     filter_backends = ()
 
-    @extend_schema(responses=MeSerializer(many=False), operation_id="me_retrieve")
+    @extend_schema(responses=MeSerializer, operation_id="me_retrieve")
     def list(self, request: Request) -> Response:
         """Who am I, and what may I do?"""
         return Response(self.get_serializer(request.user).data)
