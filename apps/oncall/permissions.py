@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from apps.catalog.models import Membership
+from apps.catalog.queries import is_lead
 from apps.foundation.actor import Actor
 from apps.foundation.errors import Forbidden
 from apps.oncall.models import Override, Rotation
@@ -13,8 +14,7 @@ from apps.people.queries import user_of
 def leads(actor: Actor, team_id: int) -> bool:
     """Whether the actor's account is active and a lead of this team."""
     user = user_of(actor)
-    rows = Membership.objects.filter(team_id=team_id, role=Membership.Role.LEAD)
-    return user is not None and user.is_active and rows.filter(user=user).exists()
+    return user is not None and user.is_active and is_lead(user.pk, team_id)
 
 
 def require_edit(actor: Actor, team_id: int | None, permission: str) -> None:

@@ -8,6 +8,7 @@ from enum import Enum
 
 from apps.paging.policy import Escalation, Level, Track
 
+TIMER_KIND = "paging.escalate"
 # How long the last people on the page track have before the portal says that nobody answered.
 LAST_CALL_SECONDS = 300
 

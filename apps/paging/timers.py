@@ -15,7 +15,8 @@ from apps.engine.timers import schedule_many
 from apps.foundation.actor import Actor
 from apps.foundation.clock import now
 from apps.paging.models import EscalationRun
-from apps.paging.operations.firing import TIMER_KIND, Advance, Plans, advance_many, timer_of
+from apps.paging.operations.firing import Advance, Plans, advance_many, timer_of
+from apps.paging.plan import TIMER_KIND
 
 _REPAIRED_AT_ONCE = 500
 

@@ -1,6 +1,7 @@
 """Verbs on rotations, their members, overrides and roles."""
 
 from apps.oncall.operations.binding import bind_role, unbind_role
+from apps.oncall.operations.checking import check_instant
 from apps.oncall.operations.covering import add_override, cancel_override
 from apps.oncall.operations.rotations import add_member, create_rotation, delete_rotation, end_member, update_rotation
 
@@ -9,6 +10,7 @@ __all__ = [
     "add_override",
     "bind_role",
     "cancel_override",
+    "check_instant",
     "create_rotation",
     "delete_rotation",
     "end_member",

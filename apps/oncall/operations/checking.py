@@ -16,6 +16,7 @@ from apps.oncall.models import Rotation
 from apps.people.models import User
 
 _JUST_NOW = timedelta(minutes=1)
+FIRST_YEAR, LAST_YEAR = 1980, 2200
 
 
 def locked_rotation(rotation_id: int) -> Rotation:
@@ -57,10 +58,23 @@ def check_zone(name: str) -> None:
         raise Invalid("The time zone is not right.", fields={"time_zone": [sentence]}) from error
 
 
-def not_past(at: datetime, field: str) -> datetime:
-    """`at`, or now when it has only just gone by. Raises Invalid for an earlier instant or one without a zone."""
+def check_instant(at: datetime, field: str) -> None:
+    """Raise Invalid for an instant without a time zone, or beyond what calendars can hold."""
     if at.tzinfo is None:
         raise Invalid("An instant needs a time zone.", fields={field: ["Give a time zone."]})
+    check_year(at.year, field)
+
+
+def check_year(year: int, field: str) -> None:
+    """Raise Invalid for a year with which clocks and databases disagree."""
+    if not FIRST_YEAR <= year <= LAST_YEAR:
+        sentence = f"The year must be from {FIRST_YEAR} to {LAST_YEAR}."
+        raise Invalid(sentence, fields={field: [sentence]})
+
+
+def not_past(at: datetime, field: str) -> datetime:
+    """`at`, or now when it has only just gone by. Raises Invalid for an earlier instant or one without a zone."""
+    check_instant(at, field)
     if at < now() - _JUST_NOW:
         raise Invalid("Who was on call in the past can't be changed.", fields={field: ["This is in the past."]})
     return max(at, now())

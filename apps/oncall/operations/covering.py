@@ -11,7 +11,7 @@ from apps.foundation.errors import Conflict, Invalid, NotFound
 from apps.foundation.operations import operation
 from apps.oncall.events import OverrideAdded, OverrideCancelled
 from apps.oncall.models import Override
-from apps.oncall.operations.checking import active_user, locked_rotation, not_past, subject_of
+from apps.oncall.operations.checking import active_user, check_instant, locked_rotation, not_past, subject_of
 from apps.oncall.permissions import require_cover, require_uncover
 
 LONGEST_OVERRIDE = timedelta(days=366)
@@ -74,8 +74,8 @@ def cancel_override(override_id: int, *, reason: str = "", actor: Actor) -> Over
 
 
 def _check_interval(starts_at: datetime, ends_at: datetime, actor: Actor) -> None:
-    if starts_at.tzinfo is None or ends_at.tzinfo is None:
-        raise Invalid("An override needs instants with a time zone.", fields={"starts_at": ["Give a time zone."]})
+    check_instant(starts_at, "starts_at")
+    check_instant(ends_at, "ends_at")
     if ends_at <= starts_at:
         raise Invalid("An override ends after it begins.", fields={"ends_at": ["It must be after starts_at."]})
     if not actor.is_system:

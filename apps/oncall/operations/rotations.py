@@ -16,7 +16,15 @@ from apps.foundation.errors import Conflict, NotFound
 from apps.foundation.operations import operation
 from apps.oncall.events import RotationChanged
 from apps.oncall.models import Rotation, RotationMember
-from apps.oncall.operations.checking import active_user, check_row, check_zone, locked_rotation, not_past, subject_of
+from apps.oncall.operations.checking import (
+    active_user,
+    check_row,
+    check_year,
+    check_zone,
+    locked_rotation,
+    not_past,
+    subject_of,
+)
 from apps.oncall.permissions import require_edit
 from apps.people.models import User
 
@@ -56,6 +64,7 @@ def create_rotation(
         starts_on=starts_on or _last_such_day(time_zone, handoff_weekday),
     )
     check_row(rotation)
+    check_year(rotation.starts_on.year, "starts_on")
     rotation.save()
     for position, user_id in enumerate(dict.fromkeys(member_ids)):
         _place(rotation, active_user(user_id), position, now())
@@ -96,6 +105,7 @@ def update_rotation(
     for key, value in changes.items():
         setattr(rotation, key, value)
     check_row(rotation)
+    check_year(rotation.starts_on.year, "starts_on")
     rotation.save(update_fields=list(changes))
     _publish_change(rotation, f"changed {', '.join(sorted(changes))}", actor)
     return rotation

@@ -20,12 +20,12 @@ from apps.messaging.operations import enqueue_many
 from apps.oncall.queries import Roster, roster
 from apps.paging.events import EscalationExhausted, NobodyReachable, Paged
 from apps.paging.models import EscalationRun, Page
-from apps.paging.plan import Plan, Step, StepKind, plan_of
+from apps.paging.operations.fallback import fall_through
+from apps.paging.plan import TIMER_KIND, Plan, Step, StepKind, plan_of
 from apps.paging.policy import Level, Track, escalation
 from apps.paging.texts import Call, call_of, page_messages
 from apps.people.models import User
 
-TIMER_KIND = "paging.escalate"
 # A step this late asks who is on call now: its own instant may lie in a shift that has ended since.
 LATE = timedelta(minutes=1)
 
@@ -99,6 +99,7 @@ class _Round:
     calls: list[Call] = field(default_factory=list)
     events: list[tuple[EscalationRun, DomainEvent]] = field(default_factory=list)
     timers: list[NewTimer] = field(default_factory=list)
+    fallen: list[EscalationRun] = field(default_factory=list)
 
     def advance(self, item: Advance) -> None:
         """Take the next step, those due with it, and the next level at once whenever a level reaches nobody."""
@@ -111,6 +112,8 @@ class _Round:
                 break
             fell_through = not self._take(item, step) and step.kind is StepKind.LEVEL
             run.step += 1
+        if fell_through and run.track == EscalationRun.Track.PAGE:
+            self.fallen.append(run)
         run.next_due_at = self.plans.next_due_at(run)
         if run.next_due_at is None:
             run.state, run.ended_at = EscalationRun.State.EXHAUSTED, self.at
@@ -192,6 +195,7 @@ class _Round:
             enqueue_many(page_messages(self.calls, names))
         publish_many([(_with_names(event, names), subject_of(run), actor) for run, event in self.events])
         schedule_many(self.timers)
+        fall_through(self.fallen, self.at)
 
 
 def names_of(user_ids: Iterable[int]) -> dict[int, str]:

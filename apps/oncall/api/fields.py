@@ -1,0 +1,28 @@
+"""Fields of this app's inputs."""
+
+from __future__ import annotations
+
+from datetime import time
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+LARGEST_ID = 2**63 - 1
+_CLOCK = r"^([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?\Z"
+
+
+@extend_schema_field({"type": "string", "pattern": r"^([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?$"})
+class WallClockField(serializers.RegexField):
+    """A wall-clock time without a zone: 09:00 or 09:00:30."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(_CLOCK, **kwargs)
+
+    def to_representation(self, value: Any) -> str:
+        return f"{value:%H:%M:%S}" if isinstance(value, time) else str(value)
+
+
+def row_id(**kwargs: Any) -> serializers.IntegerField:
+    """The id of a row."""
+    return serializers.IntegerField(min_value=1, max_value=LARGEST_ID, **kwargs)
