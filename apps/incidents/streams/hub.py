@@ -22,6 +22,7 @@ from apps.incidents.queries import visible_to
 from apps.incidents.streams import frames
 from apps.incidents.streams.credentials import Credential, Refusal, user_for
 from apps.incidents.streams.listener import Listener
+from apps.incidents.streams.stopping import before_stopping
 from apps.people.models import User
 
 logger = logging.getLogger(__name__)
@@ -144,6 +145,7 @@ class Hub:
                 self._thread = threading.Thread(target=self._run, name="event-streams", daemon=True)
                 self._thread.start()
                 self._listener.start()
+                before_stopping(self.retire)
 
     def _woken(self) -> None:
         self._wake_wanted.set()
