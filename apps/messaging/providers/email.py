@@ -43,8 +43,9 @@ class EmailSession:
     def send(self, message: Outgoing, deadline: Deadline) -> Result:
         try:
             mail = letter(message)
-            raw = mail.message().as_bytes(linesep="\r\n")
-        except (MessageError, ValueError, UnicodeError) as error:
+            written: Any = mail.message()
+            raw = written.as_bytes(linesep="\r\n")
+        except (MessageError, ValueError) as error:
             return Result(Attempt.Outcome.REFUSED, f"It can't be written as an email: {shortened(error)}")
         if self._backend is None:
             backend: Any = get_connection(timeout=deadline.remaining())
@@ -67,8 +68,7 @@ class EmailSession:
         return None
 
     def _converse(self, mail: EmailMultiAlternatives, address: str, raw: bytes, deadline: Deadline) -> Result:
-        assert self._backend is not None
-        smtp: smtplib.SMTP = self._backend.connection
+        smtp = self._smtp()
         handed_over = False
         try:
             refusal = self._announce(smtp, mail, address, raw, deadline)
@@ -79,7 +79,7 @@ class EmailSession:
             code, said = smtp.data(raw)
         except smtplib.SMTPDataError as error:
             code, said = error.smtp_code, _bytes(error.smtp_error)
-        except (ValueError, UnicodeError) as error:
+        except ValueError as error:
             self._reset(smtp)
             return Result(Attempt.Outcome.REFUSED, f"The mail server does not take this address: {shortened(error)}")
         except (smtplib.SMTPException, OSError) as error:
@@ -109,14 +109,18 @@ class EmailSession:
         _hurry(smtp, deadline)
         return None
 
+    def _smtp(self) -> smtplib.SMTP:
+        assert self._backend is not None
+        assert self._backend.connection is not None
+        return self._backend.connection
+
     def _refused(self, code: int, said: bytes) -> Result:
         """The server said no: 5xx for good, 4xx for now, 421 and log-in troubles to everything."""
         detail = f"{code} {shortened(said.decode('utf-8', 'replace'))}"
         if code == CLOSING or code in LOGIN_CODES:
             self._drop()
             return Result(Attempt.Outcome.RETRY, detail, provider_broken=True)
-        assert self._backend is not None
-        self._reset(self._backend.connection)
+        self._reset(self._smtp())
         return Result(Attempt.Outcome.REFUSED if code >= FOR_GOOD else Attempt.Outcome.RETRY, detail)
 
     def _reset(self, smtp: smtplib.SMTP) -> None:

@@ -16,7 +16,13 @@ from apps.messaging.providers.base import Outgoing
 
 
 def letter(message: Outgoing) -> EmailMultiAlternatives:
-    """The email of a message. Every attempt has the same Message-ID, so that mailboxes drop repeats."""
+    """The email of a message. Every attempt has the same Message-ID, so that mailboxes drop repeats.
+
+    Raises ValueError for an address that is none.
+    """
+    name, at, domain = message.address.rpartition("@")
+    if not (name and at and domain) or any(letter.isspace() for letter in message.address):
+        raise ValueError("This is not an email address.")
     host = urlsplit(settings.PUBLIC_URL).hostname or "localhost"
     headers = {
         "Message-ID": f"<{message.idempotency_key}@{host}>",

@@ -67,7 +67,7 @@ def _note_maybe_sent(rows: Sequence[Message], at: datetime) -> None:
             Attempt(
                 message=row,
                 number=row.attempts,
-                started_at=row.last_look_at,
+                started_at=row.last_look_at or at,
                 outcome=Attempt.Outcome.UNKNOWN,
                 detail=NO_OUTCOME,
             )
