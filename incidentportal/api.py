@@ -30,5 +30,5 @@ urlpatterns = [
     path("api/v1/", include(router.urls)),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
-    re_path(r"^api(/.*)?$", UnknownRoute.as_view(), name="api-unknown"),
+    re_path(r"^api(/[\s\S]*)?\Z", UnknownRoute.as_view(), name="api-unknown"),
 ]

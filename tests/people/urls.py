@@ -17,6 +17,6 @@ register(router)
 urlpatterns = [
     path("api/v1/", include(router.urls)),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
-    re_path(r"^api(/.*)?$", UnknownRoute.as_view()),
+    re_path(r"^api(/[\s\S]*)?\Z", UnknownRoute.as_view()),
     path("admin/", admin.site.urls),
 ]
