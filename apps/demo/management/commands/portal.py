@@ -44,6 +44,7 @@ class Command(BaseCommand):
         if settings.DEMO:
             call_command("seed_demo")
         connections.close_all()
+        _forget_old_rings()
         supervisor = Supervisor(
             children(),
             environ=_environment(),
@@ -136,6 +137,14 @@ def children() -> list[Child]:
         world = ["-m", "apps.demo.world", "--port", str(port), "--data-dir", str(settings.DATA_DIR)]
         found.append(Child("demo-world", [python, *world, "--portal", settings.PUBLIC_URL]))
     return found
+
+
+def _forget_old_rings() -> None:
+    """Messages of the last run say only "look now"; workers look at their start anyway."""
+    if settings.EMBEDDED:
+        for pattern in ("*.msg", ".*"):
+            for path in (settings.DATA_DIR / "broker").glob(pattern):
+                path.unlink(missing_ok=True)
 
 
 def _environment() -> dict[str, str]:
