@@ -50,6 +50,20 @@ class ChangeSerializer(serializers.ModelSerializer[Change]):
         read_only_fields = fields
 
 
+class LabelsField(serializers.DictField):
+    """Names and texts; DRF itself would take a number for a text."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, dict):
+            if len(data) > MOST_LABELS:
+                raise serializers.ValidationError(f"At most {MOST_LABELS} labels.")
+            if any(not name or len(name) > LONGEST_LABEL for name in data):
+                raise serializers.ValidationError(f"A label's name has 1 to {LONGEST_LABEL} characters.")
+            if any(not isinstance(value, str) for value in data.values()):
+                raise serializers.ValidationError("A label's value must be text.")
+        return super().to_internal_value(data)
+
+
 @extend_schema_serializer(
     examples=[
         OpenApiExample(
@@ -79,15 +93,8 @@ class ChangeInput(InputSerializer):
         max_length=120, required=False, allow_blank=True
     )
     dedup_key = serializers.CharField(max_length=200, required=False, allow_blank=True)
-    labels = serializers.DictField(child=serializers.CharField(max_length=500, allow_blank=True), required=False)
+    labels = LabelsField(child=serializers.CharField(max_length=500, allow_blank=True), required=False)
     occurred_at = serializers.DateTimeField(required=False)
-
-    def validate_labels(self, value: dict[str, str]) -> dict[str, str]:
-        if len(value) > MOST_LABELS:
-            raise serializers.ValidationError(f"At most {MOST_LABELS} labels.")
-        if any(not name or len(name) > LONGEST_LABEL for name in value):
-            raise serializers.ValidationError(f"A label's name has 1 to {LONGEST_LABEL} characters.")
-        return value
 
 
 class ChangeFilter(django_filters.FilterSet):
