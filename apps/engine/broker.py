@@ -36,7 +36,7 @@ class Channel(filesystem.Channel):
     def _delete(self, queue: str, *args: Any, **kwargs: Any) -> None:
         self._purge(queue)  # type: ignore[no-untyped-call]  # kombu has no types
 
-    def _put(self, queue: str, payload: Any, **kwargs: Any) -> None:
+    def _put(self, queue: str, payload: Any, **kwargs: Any) -> None:  # type: ignore[override]  # its bases disagree
         name = f"{round(time.monotonic() * 1000)}_{uuid.uuid4()}.{queue}.msg"
         fresh = Path(self.data_folder_out, f".{name}.new")
         try:

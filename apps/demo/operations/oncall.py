@@ -39,7 +39,9 @@ def _rotation(plan: TeamPlan, team: Team, role: str, members: list[int], actor: 
 def _bind(
     role: str, *, team_id: int | None, actor: Actor, rotation_id: int | None = None, user_id: int | None = None
 ) -> None:
-    if not RoleBinding.objects.filter(role=role, team_id=team_id).exists():
+    same = RoleBinding.objects.filter(role=role)
+    same = same.filter(team__isnull=True) if team_id is None else same.filter(team_id=team_id)
+    if not same.exists():
         bind_role(role, team_id=team_id, rotation_id=rotation_id, user_id=user_id, actor=actor)
 
 
