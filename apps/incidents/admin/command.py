@@ -174,12 +174,19 @@ def _header(incident: Incident, powers: Powers, at: datetime) -> Header:
         team=incident.team.name if incident.team else "",
         services=tuple(service.name for service in incident.services.all()),
         environment=incident.environment.name if incident.environment else "",
-        source=incident.source,
+        source=_source(incident),
         pack=str(incident.policy_version),
         phases=steps,
         clocks=_clocks(incident, at),
         reopened=incident.reopened_count,
     )
+
+
+def _source(incident: Incident) -> str:
+    """Who or what opened it."""
+    if incident.declared_by is not None and incident.source == "person":
+        return f"declared by {incident.declared_by.name}"
+    return f"opened by {incident.source}"
 
 
 def _clocks(incident: Incident, at: datetime) -> tuple[Clock, ...]:
@@ -195,7 +202,7 @@ def _clocks(incident: Incident, at: datetime) -> tuple[Clock, ...]:
         answer = Clock(name, clock_text(left), "down", end.isoformat(), tone)  # type: ignore[arg-type]  # both are tones
     elif incident.acknowledged_at is not None:
         waited = (incident.acknowledged_at - incident.detected_at).total_seconds()
-        answer = Clock("To the first answer", clock_text(waited), "still")
+        answer = Clock("First answer after", clock_text(waited), "still")
     return tuple(clock for clock in (since_clock(incident, at), answer, target_clock(incident, at)) if clock)
 
 

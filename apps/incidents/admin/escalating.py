@@ -94,15 +94,22 @@ def escalation_view(incident: Incident, powers: Powers, zone: ZoneInfo, at: date
 def _state_text(
     incident: Incident, runs: Sequence[EscalationRun], running: Sequence[EscalationRun]
 ) -> tuple[str, Tone]:
+    """Where escalation stands, in a sentence."""
     paging = next((run for run in runs if run.track == EscalationRun.Track.PAGE), None)
     if not incident.is_open:
         return "Escalation has ended.", ""
     if not runs:
         return "Nobody is paged for this severity.", ""
-    if paging is not None and paging.state == EscalationRun.State.EXHAUSTED:
-        return "Everybody on the path was paged and nobody acknowledged.", "danger"
     if paging is not None and paging.state == EscalationRun.State.RUNNING:
         return "Runs until somebody acknowledges.", "danger"
+    return _after_paging(running, nobody_answered=paging is not None and paging.state == EscalationRun.State.EXHAUSTED)
+
+
+def _after_paging(running: Sequence[EscalationRun], *, nobody_answered: bool) -> tuple[str, Tone]:
+    if nobody_answered and running:
+        return "Nobody has acknowledged. Management hears of it, step by step.", "danger"
+    if nobody_answered:
+        return "Everybody on the path was paged and nobody acknowledged.", "danger"
     if running:
         return "Acknowledged. Management hears of it until it is resolved.", "ok"
     return "Acknowledged: nobody else is paged.", "ok"
@@ -130,10 +137,16 @@ def _steps(runs: Sequence[EscalationRun], zone: ZoneInfo, at: datetime) -> dict[
     ids = {pk for found in people for pk in found}
     names = {user.pk: user.name for user in User.objects.filter(pk__in=ids)} if ids else {}
     steps: dict[int, list[NextPage]] = defaultdict(list)
-    for (run, step, due), found in sorted(zip(planned, people, strict=True), key=lambda item: item[0][2]):
+    for (run, step, due), found in sorted(zip(planned, people, strict=True), key=_soonest):
         who = ", ".join(names[pk] for pk in found if pk in names)
         steps[int(run.subject_key)].append(_next_page(run, step, _Due(due, at, zone), who))
     return steps
+
+
+def _soonest(item: tuple[tuple[EscalationRun, Step, datetime], list[int]]) -> tuple[datetime, bool]:
+    """By time; of two steps at one instant, the one that pages somebody first."""
+    (_, step, due), _ = item
+    return due, step.kind is StepKind.LAST_CALL
 
 
 def _left(run: EscalationRun) -> list[tuple[EscalationRun, Step, datetime]]:
@@ -196,7 +209,7 @@ def page_rows(incident: Incident, zone: ZoneInfo, at: datetime) -> tuple[PageRow
             state=page.state,
             state_text=page.get_state_display(),
             tone=_PAGE_TONES[page.state],
-            level=f"level {page.level}" + (f", {page.role}" if page.role else "") if page.level else "paged in",
+            level=_level_text(page),
             reason=page.reason,
             at=moment(page.created_at, zone, at),
             answered=moment(page.acknowledged_at, zone, at) if page.acknowledged_at else None,
@@ -204,6 +217,11 @@ def page_rows(incident: Incident, zone: ZoneInfo, at: datetime) -> tuple[PageRow
         )
         for page in pages
     )
+
+
+def _level_text(page: Page) -> str:
+    role = page.role.replace("_", " ").replace("-", " ")
+    return f"level {page.level}" + (f", {role}" if role else "") if page.level else role or "paged in"
 
 
 def _deliveries(incident: Incident, user_ids: set[int]) -> dict[int, tuple[DeliveryChip, ...]]:

@@ -25,6 +25,7 @@ from apps.incidents.admin.showing import (
     Moment,
     SeverityChip,
     Tone,
+    admin_url,
     chip_of,
     clock_text,
     moment,
@@ -229,7 +230,7 @@ def target_clock(incident: Incident, at: datetime) -> Clock | None:
         return None
     end = incident.detected_at + timedelta(seconds=seconds)
     left = (end - at).total_seconds()
-    name = f"Left of {span_text(seconds)}" if left > 0 else f"Over the {span_text(seconds)}"
+    name = f"Left of {span_text(seconds)}" if left > 0 else f"Over {span_text(seconds)}"
     return Clock(name, clock_text(left), "down", end.isoformat(), "" if left > 0 else "danger")
 
 
@@ -262,7 +263,7 @@ def _on_call(user: User | AnonymousUser, zone: ZoneInfo, at: datetime) -> tuple[
     return tuple(
         OnCallRow(
             rotation=row.rotation.name,
-            url=reverse("admin:oncall_rotation_change", args=[row.rotation.pk]),
+            url=admin_url("oncall_rotation_change", row.rotation.pk),
             team=row.rotation.team.name,
             person=row.user.name if row.user else "",
             is_me=row.user is not None and row.user.pk == user.pk,
@@ -279,7 +280,7 @@ def _changes(user: User | AnonymousUser, zone: ZoneInfo, at: datetime) -> tuple[
     rows = Change.objects.select_related("service").order_by("-occurred_at", "-id")[:MOST_CHANGES]
     return tuple(
         ChangeRow(
-            url=reverse("admin:catalog_change_change", args=[row.pk]),
+            url=admin_url("catalog_change_change", row.pk),
             title=row.title,
             what=row.get_kind_display() + (f" {row.version}" if row.version else ""),
             service=row.service.name if row.service else "",

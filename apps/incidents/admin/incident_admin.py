@@ -63,6 +63,23 @@ class IncidentAdmin(ReadOnlyAdmin, ListColumns, PortalModelAdmin):
     ordering = ("severity_rank", "-declared_at", "-id")
     actions = None
     inlines: ClassVar = [RoleInline, MilestoneInline, TimelineInline]
+    fieldsets: ClassVar = [
+        (None, {"fields": ["number", "title", "summary", "kind", "severity", "phase", "visibility"]}),
+        ("Where", {"fields": ["team", "services", "environment", "policy_version", "source", "declared_by"]}),
+        (
+            "When",
+            {
+                "fields": [
+                    "detected_at",
+                    "declared_at",
+                    "acknowledged_at",
+                    "resolve_proposed_at",
+                    "resolved_at",
+                    "reopened_count",
+                ]
+            },
+        ),
+    ]
     change_form_before_template = "incidents/record_before.html"
 
     # --- who sees which ---
@@ -213,7 +230,7 @@ class IncidentAdmin(ReadOnlyAdmin, ListColumns, PortalModelAdmin):
 
     def _find(self, request: HttpRequest, object_id: int) -> Incident:
         """The incident, or 404: for what does not exist and for what this person may not see alike."""
-        rows = visible_to(request.user).select_related("team", "environment", "policy_version__pack")
+        rows = visible_to(request.user).select_related("team", "environment", "policy_version__pack", "declared_by")
         incident = rows.prefetch_related("services").filter(pk=object_id).first()
         if incident is None:
             raise Http404("There is no such incident, or you may not see it.")

@@ -40,7 +40,7 @@ class ListColumns:
     def phase_column(self, incident: Incident) -> SafeString:
         label = lifecycle(incident.policy_version_id).labels[incident.phase]
         if incident.is_open and incident.acknowledged_at is None:
-            return format_html('{}<br><span class="ip-danger">nobody acknowledged</span>', label)
+            return format_html('{} <br><span class="ip-danger">nobody acknowledged</span>', label)
         return format_html("{}", label)
 
     @admin.display(description="Commander")

@@ -8,6 +8,7 @@ from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.contrib.auth.models import AnonymousUser
+from django.urls import NoReverseMatch, reverse
 
 from apps.foundation.errors import NotFound
 from apps.incidents.models import Incident
@@ -147,6 +148,14 @@ def luminance(color: str) -> float:
     parts = [int(color[place : place + 2], 16) / 255 for place in (1, 3, 5)]
     red, green, blue = (part / 12.92 if part <= _LINEAR_UP_TO else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def admin_url(page: str, key: int) -> str:
+    """The address of an admin page of another app; empty where that app has none."""
+    try:
+        return reverse(f"admin:{page}", args=[key])
+    except NoReverseMatch:
+        return ""
 
 
 def person_of(user: User) -> Person:
