@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
@@ -16,8 +16,9 @@ from django.utils.safestring import SafeString
 
 from apps.foundation.clock import now
 from apps.foundation.markdown import to_html
+from apps.incidents.admin.clocks import clocks_of
 from apps.incidents.admin.escalating import EscalationView, PageRow, escalation_view, page_rows
-from apps.incidents.admin.home import PanelBox, since_clock, target_clock
+from apps.incidents.admin.home import PanelBox
 from apps.incidents.admin.next_step import NextStep, Powers, next_step
 from apps.incidents.admin.showing import (
     Clock,
@@ -34,7 +35,7 @@ from apps.incidents.admin.timeline import TimelineView, timeline_view
 from apps.incidents.models import Incident, Milestone, RoleAssignment
 from apps.incidents.panels import panels
 from apps.incidents.permissions import COMMAND, RESPOND, user_may
-from apps.incidents.policy import lifecycle, roles, severities
+from apps.incidents.policy import lifecycle, roles
 from apps.incidents.queries import current_roles, milestones_of
 from apps.paging.models import Page
 from apps.people.models import User
@@ -177,7 +178,7 @@ def _header(incident: Incident, powers: Powers, at: datetime) -> Header:
         source=_source(incident),
         pack=str(incident.policy_version),
         phases=steps,
-        clocks=_clocks(incident, at),
+        clocks=clocks_of(incident, at),
         reopened=incident.reopened_count,
     )
 
@@ -187,23 +188,6 @@ def _source(incident: Incident) -> str:
     if incident.declared_by is not None and incident.source == "person":
         return f"declared by {incident.declared_by.name}"
     return f"opened by {incident.source}"
-
-
-def _clocks(incident: Incident, at: datetime) -> tuple[Clock, ...]:
-    """Since detection, the time to answer while nobody has, and what is left of the time to resolve."""
-    answer = None
-    found = severities(incident.policy_version_id).find(incident.severity)
-    seconds = found.clocks.response_seconds if found else None
-    if seconds is not None and incident.is_open and incident.acknowledged_at is None:
-        end = incident.detected_at + timedelta(seconds=seconds)
-        left = (end - at).total_seconds()
-        tone = "danger" if left <= 0 else "warn"
-        name = "Left to answer" if left > 0 else "Answer overdue by"
-        answer = Clock(name, clock_text(left), "down", end.isoformat(), tone)  # type: ignore[arg-type]  # both are tones
-    elif incident.acknowledged_at is not None:
-        waited = (incident.acknowledged_at - incident.detected_at).total_seconds()
-        answer = Clock("First answer after", clock_text(waited), "still")
-    return tuple(clock for clock in (since_clock(incident, at), answer, target_clock(incident, at)) if clock)
 
 
 def _was_paged(pages: Sequence[PageRow], user: User | AnonymousUser) -> bool:

@@ -79,7 +79,7 @@ def declare_view(
 def version_for(data: QueryDict, user: User | AnonymousUser) -> PolicyVersion:
     """The policy version under which this declaration would stand: of its service, its team, or one's own team."""
     chosen = next((value for value in data.getlist("services") if _is_key(value)), None)
-    service = Service.objects.select_related("owner__policy_pack", "policy_pack").filter(pk=chosen).first()
+    service = Service.objects.select_related("owner__policy_pack", "policy_pack").filter(pk=chosen or 0).first()
     team_id = data.get("team", "")
     team: Team | None = None
     if _is_key(team_id):
@@ -87,7 +87,7 @@ def version_for(data: QueryDict, user: User | AnonymousUser) -> PolicyVersion:
     elif service is not None:
         team = service.owner
     else:
-        own = Membership.objects.filter(user_id=user.pk).select_related("team__policy_pack").order_by("pk").first()
+        own = Membership.objects.filter(user_id=user.pk or 0).select_related("team__policy_pack").order_by("pk").first()
         team = own.team if own else None
     return active_version(team, service)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -15,11 +15,10 @@ from django.urls import reverse
 from django.utils.safestring import SafeString
 
 from apps.catalog.models import Change
-from apps.engine.metrics import oldest_due_timer_seconds
-from apps.engine.models import Delivery, Timer
-from apps.engine.pulses import last_beats
 from apps.foundation.clock import now
+from apps.incidents.admin.clocks import since_clock, target_clock
 from apps.incidents.admin.escalating import NextPage, next_pages
+from apps.incidents.admin.health import HealthLine, health_lines
 from apps.incidents.admin.showing import (
     Clock,
     Moment,
@@ -27,15 +26,13 @@ from apps.incidents.admin.showing import (
     Tone,
     admin_url,
     chip_of,
-    clock_text,
     moment,
-    span_text,
     zone_of,
 )
 from apps.incidents.home_panels import home_panels
 from apps.incidents.models import Incident
 from apps.incidents.permissions import DECLARE
-from apps.incidents.policy import lifecycle, roles, severities
+from apps.incidents.policy import lifecycle, roles
 from apps.incidents.queries import SUBJECT_KIND, current_roles, open_incidents, url
 from apps.oncall.queries import on_call_now, visible_rotations
 from apps.paging.models import Page
@@ -43,7 +40,6 @@ from apps.people.models import User
 from apps.people.permissions import user_allowed
 
 MOST_INCIDENTS, MOST_CHANGES, MOST_ROTATIONS, MOST_WAITING = 50, 6, 8, 20
-_TICKER_LATE, _TIMER_LATE = timedelta(seconds=10), 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +98,6 @@ class ChangeRow:
 
 
 @dataclass(frozen=True, slots=True)
-class HealthLine:
-    name: str
-    value: str
-    tone: Tone
-
-
-@dataclass(frozen=True, slots=True)
 class PanelBox:
     name: str
     title: str
@@ -158,7 +147,7 @@ def home(request: HttpRequest) -> Home:
         more_incidents=len(found) > MOST_INCIDENTS,
         on_call=_on_call(user, zone, at),
         changes=_changes(user, zone, at),
-        health=_health(at),
+        health=health_lines(at),
         panels=_panels(request),
         may_declare=isinstance(user, User) and user_allowed(user, DECLARE),
         may_see_changes=user.has_perm("catalog.view_change"),
@@ -214,29 +203,9 @@ def _cards(incidents: Sequence[Incident], zone: ZoneInfo, at: datetime) -> tuple
     return tuple(cards)
 
 
-def since_clock(incident: Incident, at: datetime) -> Clock:
-    """How long it has been going on; standing still once it is resolved."""
-    start = incident.detected_at.isoformat()
-    if incident.resolved_at is not None:
-        return Clock("Lasted", clock_text((incident.resolved_at - incident.detected_at).total_seconds()))
-    return Clock("Since detection", clock_text((at - incident.detected_at).total_seconds()), "up", start)
-
-
-def target_clock(incident: Incident, at: datetime) -> Clock | None:
-    """What is left of the pack's time to resolve; None where it sets none or the incident is over."""
-    found = severities(incident.policy_version_id).find(incident.severity)
-    seconds = found.clocks.target_seconds if found else None
-    if seconds is None or incident.resolved_at is not None:
-        return None
-    end = incident.detected_at + timedelta(seconds=seconds)
-    left = (end - at).total_seconds()
-    name = f"Left of {span_text(seconds)}" if left > 0 else f"Over {span_text(seconds)}"
-    return Clock(name, clock_text(left), "down", end.isoformat(), "" if left > 0 else "danger")
-
-
 def _waiting(user: User | AnonymousUser, zone: ZoneInfo, at: datetime) -> tuple[WaitingPage, ...]:
     """Open pages of mine, one line for each incident."""
-    rows = Page.objects.filter(user_id=user.pk, state=Page.State.OPEN, subject_kind=SUBJECT_KIND)
+    rows = Page.objects.filter(user_id=user.pk or 0, state=Page.State.OPEN, subject_kind=SUBJECT_KIND)
     pages: dict[int, Page] = {}
     for page in rows.order_by("-id")[: MOST_WAITING * 3]:
         pages.setdefault(int(page.subject_key), page)
@@ -289,29 +258,6 @@ def _changes(user: User | AnonymousUser, zone: ZoneInfo, at: datetime) -> tuple[
         )
         for row in rows
     )
-
-
-def _health(at: datetime) -> tuple[HealthLine, ...]:
-    """The signs of life that a person on duty should know; machines read /readyz and /metrics."""
-    beat = last_beats().get("ticker")
-    late = oldest_due_timer_seconds()
-    failed_timers = Timer.objects.filter(state=Timer.State.FAILED).count()
-    failed_deliveries = Delivery.objects.filter(state=Delivery.State.FAILED).count()
-    lines = [
-        HealthLine("Ticker", "never ran" if beat is None else f"beat {span_text((at - beat).total_seconds())} ago",
-                   "ok" if beat is not None and at - beat <= _TICKER_LATE else "danger"),
-        HealthLine("Oldest due timer", "none late" if late < 1 else f"{span_text(late)} late",
-                   "ok" if late <= _TIMER_LATE else "danger"),
-    ]  # fmt: skip
-    stuck = failed_timers + failed_deliveries
-    lines.append(
-        HealthLine(
-            "Waiting for a person",
-            f"{failed_timers} timers, {failed_deliveries} deliveries" if stuck else "nothing",
-            "warn" if stuck else "ok",
-        )
-    )
-    return tuple(lines)
 
 
 def _panels(request: HttpRequest) -> tuple[PanelBox, ...]:

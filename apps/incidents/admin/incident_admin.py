@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.contrib.messages import get_messages
@@ -110,7 +110,8 @@ class IncidentAdmin(ReadOnlyAdmin, ListColumns, PortalModelAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         def page(route: str, view: Any, name: str) -> URLPattern:
-            return path(route, self.admin_site.admin_view(view), name=f"incidents_incident_{name}")
+            found: URLPattern = path(route, self.admin_site.admin_view(view), name=f"incidents_incident_{name}")
+            return found
 
         own = [
             page("home/", require_safe(self.home_page), "home"),
@@ -234,7 +235,7 @@ class IncidentAdmin(ReadOnlyAdmin, ListColumns, PortalModelAdmin):
         incident = rows.prefetch_related("services").filter(pk=object_id).first()
         if incident is None:
             raise Http404("There is no such incident, or you may not see it.")
-        return cast("Incident", incident)
+        return incident
 
     def _live(self, request: HttpRequest, incident: Incident) -> HttpResponse:
         given = request.POST.get("after") or request.GET.get("after") or "0"
