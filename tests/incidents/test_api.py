@@ -77,10 +77,10 @@ def test_wrong_input_is_refused_with_the_name_of_the_field(body: dict[str, Any],
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("body", [{"title": "a\u0000", "severity": "P4"}, {"title": "a", "severity": "P4", "team": 2**70}])
-def test_what_no_column_holds_is_refused(body: dict[str, Any]) -> None:
+@pytest.mark.parametrize("wrong", [{"title": "a\u0000"}, {"team": 2**70}])
+def test_what_no_column_holds_is_refused(wrong: dict[str, Any]) -> None:
     novacron()
-    assert Api(person("responder")).post(LIST, body).status_code == 400
+    assert Api(person("responder")).post(LIST, {"title": "a", "severity": "P4", **wrong}).status_code == 400
 
 
 @pytest.mark.django_db

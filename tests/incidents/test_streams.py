@@ -156,7 +156,12 @@ def test_after_a_break_the_missed_lines_come_in_order(running: Server) -> None:
         operations.post(made.pk, f"note {number}", actor=actor(rea))
     with _open(running, _path(made), {**bearer(rea), "Last-Event-ID": "2"}) as events:
         found = events.until("state")
-    assert [(name, number) for name, _, number in found] == [("open", "2"), ("entry", "3"), ("entry", "4"), ("state", "")]
+    assert [(name, number) for name, _, number in found] == [
+        ("open", "2"),
+        ("entry", "3"),
+        ("entry", "4"),
+        ("state", ""),
+    ]
 
 
 def test_a_page_that_was_rendered_at_a_number_misses_nothing(running: Server) -> None:
@@ -248,7 +253,10 @@ def test_home_hears_nothing_of_what_it_may_not_see(running: Server) -> None:
 def test_one_account_holds_only_so_many_streams(running: Server) -> None:
     made, headers = incident(severity="P4"), bearer(person("viewer"))
     with httpx.Client(timeout=8, limits=httpx.Limits(max_connections=50)) as client:
-        held = [client.send(client.build_request("GET", running.url + _path(made), headers=headers), stream=True) for _ in range(21)]
+        held = [
+            client.send(client.build_request("GET", running.url + _path(made), headers=headers), stream=True)
+            for _ in range(21)
+        ]
         assert [answer.status_code for answer in held] == [200] * 20 + [429]
         for answer in held:
             answer.close()

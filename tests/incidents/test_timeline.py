@@ -83,7 +83,7 @@ def test_notes_written_at_once_are_numbered_without_gaps() -> None:
 @pytest.mark.django_db
 def test_lines_are_appended_in_bulk_and_told_once() -> None:
     made = [incident(severity="P4") for _ in range(3)]
-    lines = [NewEntry(item.pk, "note", f"line {n}", "portal", event_id=n) for n, item in enumerate(made * 2)]
+    lines = [NewEntry(item.pk, "note", f"line {n}", "portal", event_id=10**9 + n) for n, item in enumerate(made * 2)]
     counts = []
     for size in (3, 6):
         with CaptureQueriesContext(connection) as queries, transaction.atomic():

@@ -165,7 +165,9 @@ class TimelineEntrySerializer(serializers.ModelSerializer[TimelineEntry]):
     """One line of a timeline; `seq` counts from 1 without gaps and is the id in the event stream."""
 
     author = serializers.SerializerMethodField()
-    data = serializers.JSONField(help_text="facts of the line for programs; what it holds depends on `kind`")
+    data = serializers.JSONField(  # type: ignore[assignment]  # a field of this name hides Serializer.data, which we don't use here
+        help_text="facts of the line for programs; what it holds depends on `kind`"
+    )
 
     class Meta:
         model = TimelineEntry

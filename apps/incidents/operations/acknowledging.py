@@ -79,7 +79,7 @@ def note_acknowledgement(incident_id: int, *, user_id: int | None, via: str, at:
     """
     if not Incident.objects.filter(pk=incident_id, acknowledged_at__isnull=True).exists():
         return
-    person = User.objects.filter(pk=user_id).first()
+    person = User.objects.filter(pk=user_id).first() if user_id is not None else None
     signed = Actor(kind="link", name=person.name if person else actor.name, user_id=user_id, via=via)
     try:
         with changing(incident_id, actor=actor, permission=VIEW) as change:

@@ -132,8 +132,7 @@ def declare_many(declarations: Sequence[Declaration], *, actor: Actor) -> list[I
 def _check(declarations: Sequence[Declaration], actor: Actor) -> list[_Checked]:
     """Everything the declarations name, looked up with one query for each kind of thing."""
     services = _services({pk for item in declarations for pk in item.service_ids})
-    own_team = Membership.objects.filter(user_id=actor.user_id).order_by("pk").values_list("team_id", flat=True)
-    default_team = own_team.first() if actor.user_id else None
+    default_team = _own_team(actor.user_id) if actor.user_id is not None else None
     team_ids: list[int | None] = []
     for item in declarations:
         owner = services[item.service_ids[0]].owner_id if item.service_ids else None
@@ -162,6 +161,11 @@ def _checked(item: Declaration, team_id: int | None, version_id: int) -> _Checke
         team_id=team_id,
         version_id=version_id,
     )
+
+
+def _own_team(user_id: int) -> int | None:
+    """The team that the declarer joined first."""
+    return Membership.objects.filter(user_id=user_id).order_by("pk").values_list("team_id", flat=True).first()
 
 
 def _services(ids: set[int]) -> dict[int, Service]:

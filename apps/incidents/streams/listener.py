@@ -41,7 +41,7 @@ class Listener:
 
     def _listen(self) -> None:
         client = redis.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=1, health_check_interval=10)
-        with client.pubsub() as channel:
+        with client.pubsub() as channel:  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
             channel.subscribe(CHANNEL)
             while True:
                 message = channel.get_message(timeout=5.0)

@@ -20,7 +20,8 @@ def before_stopping(tell: Callable[[], None]) -> bool:
     """
     if threading.current_thread() is not threading.main_thread():
         return False
-    return all([_chain(number, tell) for number in (signal.SIGTERM, signal.SIGINT)])
+    chained = [_chain(number, tell) for number in (signal.SIGTERM, signal.SIGINT)]
+    return all(chained)
 
 
 def _chain(number: signal.Signals, tell: Callable[[], None]) -> bool:
