@@ -54,10 +54,12 @@ def _unread(request: HttpRequest) -> tuple[int, str]:
 
 
 def _firing(request: HttpRequest) -> tuple[int, str]:
-    """How many alerts fire now; bounded, because a storm may hold very many."""
+    """How many alerts that the user may see fire now; bounded, because a storm may hold very many."""
     from apps.alerts.models import Alert
+    from apps.alerts.queries import visible_alerts
 
-    return Alert.objects.filter(state=Alert.State.FIRING)[: MOST_SHOWN + 1].count(), "firing"
+    assert not request.user.is_anonymous
+    return visible_alerts(request.user).filter(state=Alert.State.FIRING)[: MOST_SHOWN + 1].count(), "firing"
 
 
 SIDEBAR: tuple[tuple[str, tuple[Entry, ...]], ...] = (

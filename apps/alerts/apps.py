@@ -8,7 +8,7 @@ class AlertsConfig(AppConfig):
 
     name = "apps.alerts"
     label = "alerts"
-    verbose_name = "Alerts"
+    verbose_name = "Respond"
 
     def ready(self) -> None:
         from apps.alerts import policy, subscribers

@@ -4,7 +4,7 @@ from django.apps import AppConfig
 class CatalogConfig(AppConfig):
     name = "apps.catalog"
     label = "catalog"
-    verbose_name = "Catalog"
+    verbose_name = "Prepare"
 
     def ready(self) -> None:
         """Tell how teams and services are titled, linked and seen."""

@@ -4,7 +4,7 @@ from django.apps import AppConfig
 class EngineConfig(AppConfig):
     name = "apps.engine"
     label = "engine"
-    verbose_name = "Engine"
+    verbose_name = "Administer"
 
     def ready(self) -> None:
         """The engine's own two sweepers; other apps add theirs."""

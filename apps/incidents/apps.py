@@ -8,7 +8,7 @@ class IncidentsConfig(AppConfig):
 
     name = "apps.incidents"
     label = "incidents"
-    verbose_name = "Incidents"
+    verbose_name = "Respond"
 
     def ready(self) -> None:
         from apps.foundation.subjects import SubjectKind, register_subject

@@ -4,7 +4,7 @@ from django.apps import AppConfig
 class MessagingConfig(AppConfig):
     name = "apps.messaging"
     label = "messaging"
-    verbose_name = "Messaging"
+    verbose_name = "Administer"
 
     def ready(self) -> None:
         """The sender is a sweeper; endpoints hear of all events; the queue shows in the metrics."""

@@ -8,7 +8,7 @@ class OncallConfig(AppConfig):
 
     name = "apps.oncall"
     label = "oncall"
-    verbose_name = "On call"
+    verbose_name = "Prepare"
 
     def ready(self) -> None:
         from apps.foundation.subjects import SubjectKind, register_subject

@@ -8,7 +8,7 @@ class PagingConfig(AppConfig):
 
     name = "apps.paging"
     label = "paging"
-    verbose_name = "Paging"
+    verbose_name = "Respond"
 
     def ready(self) -> None:
         from apps.engine.registry import Invariant, register_invariant, register_timer_kind

@@ -8,7 +8,7 @@ class PeopleConfig(AppConfig):
 
     name = "apps.people"
     label = "people"
-    verbose_name = "People"
+    verbose_name = "Administer"
 
     def ready(self) -> None:
         from apps.engine.registry import Sweeper, register_sweeper

@@ -4,7 +4,7 @@ from django.apps import AppConfig
 class PoliciesConfig(AppConfig):
     name = "apps.policies"
     label = "policies"
-    verbose_name = "Policies"
+    verbose_name = "Prepare"
 
     def ready(self) -> None:
         """Tell how packs are titled, linked and seen; anybody who may see packs sees all of them."""

@@ -14,6 +14,7 @@ from django.urls import reverse
 
 from apps.catalog.models import Team
 from apps.incidents.models import Incident
+from apps.incidents.queries import visible_to
 
 Choices = list[tuple[str, str]]
 
@@ -82,7 +83,8 @@ class SeverityFilter(admin.SimpleListFilter):
     parameter_name = "severity"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Choices:
-        found = Incident.objects.order_by("severity_rank", "severity").values_list("severity", flat=True).distinct()
+        rows = visible_to(request.user).order_by("severity_rank", "severity")
+        found = rows.values_list("severity", flat=True).distinct()
         return [(value, value) for value in dict.fromkeys(found)]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Incident]) -> QuerySet[Incident]:
