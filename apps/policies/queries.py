@@ -104,9 +104,12 @@ def visible_pack_keys(user: Any) -> QuerySet[Any, Any]:
 
 
 def version_tables(version: PolicyVersion) -> list[tuple[str, list[Table]]]:
-    """A version as people read it: each section that can show itself, with its tables."""
+    """A version as people read it: each section that can show itself, with its tables.
+
+    Raises pydantic's ValidationError for an old text that no longer fits the rules of this release.
+    """
     return [
-        (known.name, known.tables(section(version.pk, known.name)))
+        (known.name, known.tables(known.model.model_validate(version.document[known.name])))
         for known in registered().values()
         if known.tables is not None and known.name in version.document
     ]

@@ -51,7 +51,7 @@ def test_a_batch_keeps_its_order_and_takes_a_key_once() -> None:
 
 def test_a_batch_costs_the_same_number_of_queries_for_any_size(django_assert_max_num_queries: Any) -> None:
     items = [NewChange(f"change {n}", source="ci", dedup_key=f"{n}" if n % 2 else "") for n in range(400)]
-    with django_assert_max_num_queries(12):
+    with django_assert_max_num_queries(20):  # SQLite takes at most 999 values in one statement
         record_changes(items, actor=SYSTEM)
     assert Change.objects.count() == 400
 
