@@ -47,6 +47,7 @@ RESPOND = [
 
 COMMAND = [
     "incidents.command_incident",
+    "messaging.replay_message",
 ]
 
 
@@ -66,6 +67,7 @@ MANAGE = [
     *_all_of("policies", ["policyversion"], ("add",)),
     *_all_of("alerts", ["integration"], ("add", "change")),
     *_all_of("messaging", ["webhookendpoint"], ("view", "add", "change", "delete")),
+    "messaging.replay_message",
     "people.view_contactpoint",
     "people.manage_service_accounts",
 ]

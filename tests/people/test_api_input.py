@@ -112,7 +112,18 @@ def test_pages_follow_each_other_without_gap_or_repeat(client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["limit=0", "limit=x", "limit=-1", "limit=201", "cursor=x", "cursor=cD1hYmM%3D", "cursor=cD0A", "kind="]
+    "query",
+    [
+        "limit=0",
+        "limit=x",
+        "limit=-1",
+        "limit=201",
+        "cursor=x",
+        "cursor=cD1hYmM%3D",
+        "cursor=cD0A",
+        "kind=",
+        "kind=email&kind=email",
+    ],
 )
 def test_a_made_up_limit_or_cursor_gets_400(client: Client, query: str) -> None:
     assert client.get(f"{POINTS}?{query}", headers=bearer(person())).status_code == 400
@@ -121,6 +132,8 @@ def test_a_made_up_limit_or_cursor_gets_400(client: Client, query: str) -> None:
 def test_a_filter_of_the_wrong_type_gets_400(client: Client) -> None:
     headers = bearer(person("viewer"))
     assert client.get("/api/v1/users/?kind=alien", headers=headers).status_code == 400
+    assert client.get("/api/v1/users/?is_active=yes", headers=headers).status_code == 400
+    assert client.get("/api/v1/users/?is_active=true", headers=headers).status_code == 200
     assert client.get("/api/v1/users/?group=%00", headers=headers).status_code == 400
     assert client.get(f"{POINTS}?user=99999999999999999999", headers=headers).status_code in {200, 400}
 

@@ -5,19 +5,31 @@ from __future__ import annotations
 from typing import Any
 
 from django.db.models import QuerySet
+from django_filters import BooleanFilter, MultipleChoiceFilter
 from django_filters.rest_framework import DjangoFilterBackend
 from rest_framework.request import Request
 
 from apps.foundation.errors import Invalid
 
 
+def _fault(found: Any, values: list[str]) -> str:
+    if "" in values:
+        return "Give a value or leave it out."
+    if len(values) > 1 and not isinstance(found, MultipleChoiceFilter):
+        return "Give it once."
+    if isinstance(found, BooleanFilter) and values[0] not in {"true", "false"}:
+        return "Must be true or false."
+    return ""
+
+
 class PortalFilterBackend(DjangoFilterBackend):  # type: ignore[misc]  # untyped base
-    """django-filter, but a filter without a value is a mistake of the caller and not "everything"."""
+    """django-filter, but a filter that it would quietly ignore is a mistake of the caller and not "everything"."""
 
     def filter_queryset(self, request: Request, queryset: QuerySet[Any], view: Any) -> QuerySet[Any]:
         filterset = self.get_filterset_class(view, queryset)
-        for name in getattr(filterset, "base_filters", {}):
-            if request.query_params.get(name) == "":
-                raise Invalid(f"The filter `{name}` has no value.", fields={name: ["Give a value or leave it out."]})
-        found: QuerySet[Any] = super().filter_queryset(request, queryset, view)
-        return found
+        for name, found in getattr(filterset, "base_filters", {}).items():
+            values = request.query_params.getlist(name)
+            if values and (fault := _fault(found, values)):
+                raise Invalid(f"The filter `{name}` is wrong: {fault}", fields={name: [fault]})
+        rows: QuerySet[Any] = super().filter_queryset(request, queryset, view)
+        return rows
