@@ -14,7 +14,7 @@ from apps.foundation.clock import now
 from apps.foundation.subjects import Subject, visible_subjects
 from apps.oncall.queries import Roster, roster
 from apps.paging.models import EscalationRun, Page
-from apps.paging.plan import Plan, Step, StepKind, plan_of
+from apps.paging.plan import Plan, StepKind, plan_of
 from apps.paging.policy import Track, escalation
 from apps.people.models import User
 
@@ -59,7 +59,7 @@ def upcoming(subject: Subject) -> list[Upcoming]:
 def upcoming_of(runs: Sequence[EscalationRun], *, steps_each: int | None = None) -> dict[int, list[Upcoming]]:
     """The steps to come of many runs by their id, for each run in order; a constant number of queries.
 
-    `steps_each` limits how many are worked out for each run.
+    `steps_each` limits how many are given for each run.
     """
     at = now()
     running = [run for run in runs if run.state == EscalationRun.State.RUNNING]
@@ -67,8 +67,7 @@ def upcoming_of(runs: Sequence[EscalationRun], *, steps_each: int | None = None)
     people = roster({(run.team_id, role) for run in running for role in plans[run.pk].roles}, since=at)
     found: dict[int, list[Upcoming]] = {run.pk: [] for run in runs}
     for run in running:
-        left = list(enumerate(plans[run.pk].steps))[run.step :][:steps_each]
-        found[run.pk] = [_upcoming(run, plans[run.pk], number, step, people, at) for number, step in left]
+        found[run.pk] = _forecast(run, plans[run.pk], people, at)[:steps_each]
     ids = {user_id for steps in found.values() for item in steps for user_id in item.user_ids}
     names = {user.pk: user.name for user in User.objects.filter(pk__in=ids)} if ids else {}
     return {pk: [_named(item, names) for item in steps] for pk, steps in found.items()}
@@ -78,30 +77,32 @@ def _track(run: EscalationRun) -> Track:
     return cast("Track", run.track)
 
 
-def _upcoming(  # noqa: PLR0917  # one row of a table; a parameter object would only hide its columns
-    run: EscalationRun, plan: Plan, number: int, step: Step, people: Roster, at: datetime
-) -> Upcoming:
-    due_at = step.due_at(run.started_at)
-    if number == run.step and run.next_due_at is not None:
-        due_at = run.next_due_at
-    level, users = step.level, []
-    for candidate in plan.candidates(step, run.level):
-        users = [pk for role in candidate.roles for pk in people.people(run.team_id, role, max(due_at, at))]
-        if users:
-            level = candidate
-            break
-    return Upcoming(
-        track=run.track,
-        level=level.level if level else 0,
-        name=level.name if level else step.name,
-        due_at=due_at,
-        user_ids=tuple(dict.fromkeys(users)),
-        names=(),
-        roles=tuple(level.roles) if level else (),
-        repeat=step.repeat,
-        step=number,
-        last_call=step.kind is StepKind.LAST_CALL,
-    )
+def _forecast(run: EscalationRun, plan: Plan, people: Roster, at: datetime) -> list[Upcoming]:
+    """The steps that are left; a repeat counts on the levels before it reaching whom they name."""
+    reached, found = run.level, []
+    for number, step in list(enumerate(plan.steps))[run.step :]:
+        planned = run.next_due_at if number == run.step and run.next_due_at else step.due_at(run.started_at)
+        level, users = step.level, []
+        for candidate in plan.candidates(step, reached):
+            users = [pk for role in candidate.roles for pk in people.people(run.team_id, role, max(planned, at))]
+            if users:
+                level, reached = candidate, candidate.level
+                break
+        found.append(
+            Upcoming(
+                track=run.track,
+                level=level.level if level else 0,
+                name=level.name if level else step.name,
+                due_at=planned,
+                user_ids=tuple(dict.fromkeys(users)),
+                names=(),
+                roles=tuple(level.roles) if level else (),
+                repeat=step.repeat,
+                step=number,
+                last_call=step.kind is StepKind.LAST_CALL,
+            )
+        )
+    return found
 
 
 def _named(item: Upcoming, names: dict[int, str]) -> Upcoming:

@@ -225,8 +225,7 @@ def brute_force(schedule: Schedule, until: datetime) -> dict[datetime, int | Non
     """Who is on in each half hour, by stepping through all of them from the first handoff."""
     zone = ZoneInfo(schedule.zone)
     handoffs = {
-        brute_force_wall_clock(schedule.first_day + timedelta(weeks=week), schedule.handoff, zone)
-        for week in range(60)
+        brute_force_wall_clock(schedule.first_day + timedelta(weeks=week), schedule.handoff, zone) for week in range(60)
     }
     at, on, last = min(handoffs), None, None
     found: dict[datetime, int | None] = {}

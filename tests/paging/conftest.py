@@ -44,7 +44,9 @@ def level(number: int, role: str, after: str = "0s", **more: Any) -> dict[str, A
     }
 
 
-def path_pack(*levels: dict[str, Any], until: str = "acknowledged", repeat: dict[str, Any] | None = None) -> PolicyVersion:
+def path_pack(
+    *levels: dict[str, Any], until: str = "acknowledged", repeat: dict[str, Any] | None = None
+) -> PolicyVersion:
     """The NovaCron pack with another escalation path."""
     document = yaml.safe_load(novacron_text())
     document["escalation"] = {"until": until, "path": list(levels), **({"repeat": repeat} if repeat else {})}
@@ -112,7 +114,9 @@ class World:
     def paged(self, subject: Subject) -> list[tuple[str, int]]:
         """Who was paged, how many seconds after this world began."""
         names = {user.pk: name for name, user in self.people.items()}
-        return [(names[page.user_id], round((page.created_at - self.began).total_seconds())) for page in self.pages(subject)]
+        return [
+            (names[page.user_id], round((page.created_at - self.began).total_seconds())) for page in self.pages(subject)
+        ]
 
     def events(self, subject: Subject, kind: str = "") -> list[Event]:
         rows = Event.objects.filter(subject_kind=subject.kind, subject_key=subject.key, kind__contains=kind)
