@@ -165,6 +165,18 @@ def activate_endpoint(endpoint_id: int, *, actor: Actor) -> WebhookEndpoint:
 
 
 @operation
+def update_endpoint(endpoint_id: int, *, state: str | None = None, actor: Actor, **changes: Any) -> WebhookEndpoint:
+    """Change fields and state in one go: `change_endpoint`, then `pause_endpoint` or `activate_endpoint`."""
+    endpoint = _locked(endpoint_id, actor)
+    if changes:
+        endpoint = change_endpoint(endpoint_id, **changes, actor=actor)
+    if state is not None and state != endpoint.state:
+        verb = pause_endpoint if state == WebhookEndpoint.State.PAUSED else activate_endpoint
+        endpoint = verb(endpoint_id, actor=actor)
+    return endpoint
+
+
+@operation
 def rotate_secret(endpoint_id: int, *, actor: Actor) -> tuple[WebhookEndpoint, str]:
     """A new signing secret, shown only now; it signs all that is sent from now on. Each call makes another."""
     endpoint = _locked(endpoint_id, actor)
