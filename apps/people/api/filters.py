@@ -22,7 +22,7 @@ def _fault(found: Any, values: list[str]) -> str:
     return ""
 
 
-class PortalFilterBackend(DjangoFilterBackend):  # type: ignore[misc]  # untyped base
+class PortalFilterBackend(DjangoFilterBackend):
     """django-filter, but a filter that it would quietly ignore is a mistake of the caller and not "everything"."""
 
     def filter_queryset(self, request: Request, queryset: QuerySet[Any], view: Any) -> QuerySet[Any]:

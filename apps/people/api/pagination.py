@@ -47,7 +47,11 @@ class PortalCursorPagination(CursorPagination):
             raise Invalid("This cursor is not one of ours.", code="bad_cursor") from error
 
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
-        link = {"type": ["string", "null"], "format": "uri"}
+        link = {
+            "type": ["string", "null"],
+            "format": "uri",
+            "example": "https://portal.example.com/api/v1/users/?cursor=cD00ODY%3D",
+        }
         return {
             "type": "object",
             "required": ["next", "previous", "results"],

@@ -27,6 +27,7 @@ _TEXTS = {
     "422": "The `Idempotency-Key` was used with another request.",
     "429": "Too many requests; see `Retry-After`.",
 }
+_COMMON_NAMES = {"NothingInput", "ReasonInput", "SubjectSerializer"}
 _UNSAFE = {"POST", "PUT", "PATCH", "DELETE"}
 
 
@@ -68,6 +69,12 @@ class PortalAutoSchema(AutoSchema):
                     OpenApiParameter("ETag", str, header, response=[200], description="the strong tag of this version")
                 )
         return found
+
+    def get_serializer_name(self, serializer: Any, direction: Any) -> str:
+        """Several apps call an input "NothingInput": theirs get the app's name in front."""
+        name = str(super().get_serializer_name(serializer, direction))
+        app = type(serializer).__module__.split(".")[1] if name in _COMMON_NAMES else "people"
+        return name if app == "people" else f"{app.title()}{name}"
 
     def _has_etags(self) -> bool:
         return isinstance(self.view, EtagMixin)
