@@ -8,6 +8,7 @@ from django.test.utils import CaptureQueriesContext
 
 from apps.engine.models import Event
 from apps.engine.operations import deliver
+from apps.engine.sweep import fire_timers
 from apps.foundation.actor import Actor
 from apps.foundation.errors import Conflict, Forbidden, Invalid
 from apps.incidents.models import Incident, TimelineEntry
@@ -239,6 +240,8 @@ def test_a_level_without_anybody_is_told() -> None:
     answers_for("secondary", named("cy"))
     made = incident(severity="P1")
     assert _texts(made, "nobody_reachable") == ["Nobody on call for primary (level 1): next level taken at once"]
+    while fire_timers() or deliver():
+        pass
     assert _texts(made, "paged") == ["Paged Cy (level 2, secondary)"]
 
 

@@ -12,7 +12,8 @@ import orjson
 
 from apps.incidents.streams.credentials import Refusal, credential_of
 from apps.incidents.streams.frames import HEARTBEAT
-from apps.incidents.streams.hub import Stream, hub
+from apps.incidents.streams.hub import hub
+from apps.incidents.streams.page import Stream
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

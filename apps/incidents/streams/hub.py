@@ -6,7 +6,6 @@ event loop only gets bytes, by `call_soon_threadsafe`.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import queue
 import threading
@@ -22,6 +21,7 @@ from apps.incidents.queries import visible_to
 from apps.incidents.streams import frames
 from apps.incidents.streams.credentials import Credential, Refusal, user_for
 from apps.incidents.streams.listener import Listener
+from apps.incidents.streams.page import Stream
 from apps.incidents.streams.stopping import before_stopping
 from apps.people.models import User
 
@@ -36,7 +36,6 @@ RECHECK_SECONDS = 3.0
 HINT_SECONDS = 1.0
 STREAMS_PER_USER = 20
 STREAMS_IN_PROCESS = 2000
-WAITING_FRAMES = 500
 REPLAYED_ENTRIES = 500
 RECENT_ENTRIES = 200
 # A change of who sees what concerns also those who no longer do.
@@ -47,61 +46,6 @@ _TOO_MANY = Refusal(429, "too_many_streams", f"One account may hold {STREAMS_PER
 _FULL = Refusal(503, "too_many_streams", "This server has no stream left: try again later.")
 _STOPPING = Refusal(503, "stopping", "This server is stopping: try again.")
 _BROKEN = Refusal(503, "unavailable", "The database can't be asked now: try again.")
-
-
-class Stream:
-    """One open page. The hub's thread offers frames; the page's coroutine takes them."""
-
-    def __init__(
-        self,
-        *,
-        incident_id: int | None,
-        credential: Credential | None,
-        after: int | None,
-        loop: asyncio.AbstractEventLoop,
-    ) -> None:
-        self.incident_id = incident_id
-        self.credential = credential
-        self.after = after
-        self.user: User | None = None
-        self.seen_seq = 0
-        self.hint_wanted = False
-        self.hinted_at = 0.0
-        self._loop = loop
-        self._waiting: list[bytes] = []
-        self._ready = asyncio.Event()
-        self._ended = False
-        self.admitted: asyncio.Future[Refusal | None] = loop.create_future()
-
-    async def next_frames(self) -> tuple[bytes, bool]:
-        """All frames that wait, as soon as there is one, and whether more may come."""
-        await self._ready.wait()
-        self._ready.clear()
-        body, self._waiting = b"".join(self._waiting), []
-        return body, not self._ended
-
-    def answer(self, refusal: Refusal | None) -> None:
-        """From the hub's thread: let the page in, or not."""
-        self._call(lambda: None if self.admitted.done() else self.admitted.set_result(refusal))
-
-    def offer(self, data: bytes, *, last: bool = False) -> None:
-        """From any thread: queue a frame. A page that is too slow is sent away to come back where it stood."""
-        self._call(lambda: self._put(data, last))
-
-    def _put(self, data: bytes, last: bool) -> None:
-        if self._ended:
-            return
-        if len(self._waiting) >= WAITING_FRAMES:
-            self._waiting, data, last = [], frames.end_frame("too_slow", reconnect=True), True
-        self._waiting.append(data)
-        self._ended = last
-        self._ready.set()
-
-    def _call(self, func: Callable[[], None]) -> None:
-        try:
-            self._loop.call_soon_threadsafe(func)
-        except RuntimeError:
-            logger.debug("A stream's event loop is closed; its page is gone.")
 
 
 class Hub:
