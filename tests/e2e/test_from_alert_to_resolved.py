@@ -179,9 +179,10 @@ def she_takes_command(stack: Stack, browser: Any) -> Any:
     assert wait_until(lambda: stack.query(held, incident_id), "the role is recorded", 5) == [
         {"username": SECOND_ON_CALL}
     ]
-    composer = page.get_by_role("textbox", name=re.compile("note|post|update|message|say", re.IGNORECASE)).first
-    composer.fill("Drop rate is 500 % since config v2. Putting the last healthy config back.")
-    page.get_by_role("button", name=re.compile("^(post|send|add)", re.IGNORECASE)).first.click()
+    page.get_by_role("textbox", name="What happened").fill(
+        "The drop rate is 500 % since config v2. Putting the last healthy config back."
+    )
+    page.get_by_role("button", name="Post").click()
     page.get_by_text("Putting the last healthy config back").first.wait_for()
     screenshot(page, "command")
     return page
@@ -191,8 +192,10 @@ def she_resolves(stack: Stack, page: Any) -> None:
     proposal = page.get_by_text(re.compile("alerts? (have )?cleared|propose", re.IGNORECASE)).first
     proposal.wait_for(timeout=8_000)  # the open page hears of it by itself
     screenshot(page, "proposed")
-    page.on("dialog", lambda dialog: dialog.accept())
     page.get_by_role("button", name=re.compile("^resolve", re.IGNORECASE)).first.click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("textbox").fill("The last healthy config is live again; no error for a minute.")
+    dialog.get_by_role("button", name=re.compile("^resolve", re.IGNORECASE)).click()
     wait_until(lambda: the_incident(stack)["resolved_at"], "the incident is resolved", 8)
     page.get_by_text(re.compile("resolved by", re.IGNORECASE)).first.wait_for()
     screenshot(page, "resolved", full=True)
