@@ -12,7 +12,7 @@ from apps.foundation.operations import operation
 from apps.oncall.events import OverrideAdded, OverrideCancelled
 from apps.oncall.models import Override
 from apps.oncall.operations.checking import active_user, check_instant, locked_rotation, not_past, subject_of
-from apps.oncall.permissions import require_cover, require_uncover
+from apps.oncall.permissions import require_cover
 
 LONGEST_OVERRIDE = timedelta(days=366)
 
@@ -60,8 +60,7 @@ def cancel_override(override_id: int, *, reason: str = "", actor: Actor) -> Over
         raise NotFound("There is no such override.")
     rotation = locked_rotation(found.rotation_id)
     override = Override.objects.select_for_update(of=("self",)).get(pk=override_id)
-    override.rotation = rotation
-    require_uncover(actor, override)
+    require_cover(actor, rotation, override.user_id)
     if override.cancelled_at is not None:
         return override
     if override.ends_at <= now():

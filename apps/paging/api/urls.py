@@ -1,0 +1,13 @@
+"""Where paging is in the API. Acknowledging is a verb of incidents."""
+
+from __future__ import annotations
+
+from rest_framework.routers import BaseRouter
+
+from apps.paging.api import views
+
+
+def register(router: BaseRouter) -> None:
+    """Put this app's views under /api/v1/."""
+    router.register("pages", views.PageViewSet, basename="page")
+    router.register("escalations", views.EscalationViewSet, basename="escalation")
