@@ -13,11 +13,8 @@ from apps.incidents.admin.showing import Clock, Moment, Person, Tone, clock_text
 from apps.incidents.models import Incident
 from apps.incidents.queries import SUBJECT_KIND
 from apps.messaging.models import Message
-from apps.oncall.queries import roster
 from apps.paging.models import EscalationRun, Page
-from apps.paging.plan import Step, StepKind, plan_of
-from apps.paging.policy import Track, escalation
-from apps.people.models import User
+from apps.paging.queries import Upcoming, upcoming_of
 
 MOST_PAGES, MOST_STEPS = 60, 6
 
@@ -68,9 +65,9 @@ class PageRow:
 
 
 def next_pages(incidents: Sequence[Incident], zone: ZoneInfo, at: datetime) -> dict[int, NextPage]:
-    """The next step of each incident that has one; a constant number of queries."""
+    """The next step of each incident that pages somebody, else its last; a constant number of queries."""
     steps = _upcoming([incident.pk for incident in incidents], zone, at)
-    return {pk: found[0] for pk, found in steps.items() if found}
+    return {pk: next((step for step in found if not step.ends_path), found[0]) for pk, found in steps.items() if found}
 
 
 def escalation_view(incident: Incident, powers: Powers, zone: ZoneInfo, at: datetime) -> EscalationView:
@@ -126,61 +123,26 @@ def _runs(incident_ids: Iterable[int]) -> Iterable[EscalationRun]:
 
 def _steps(runs: Sequence[EscalationRun], zone: ZoneInfo, at: datetime) -> dict[int, list[NextPage]]:
     """The steps to come, soonest first, by incident. Asks rotations and names once for all of them."""
-    planned = [item for run in runs for item in _left(run)]
-    pairs = {(run.team_id, role) for run, step, _ in planned if step.level for role in step.level.roles}
-    answering = roster(pairs, since=at)
-    people: list[list[int]] = []
-    for run, step, due in planned:
-        wanted = step.level.roles if step.level else ()
-        found = [pk for role in wanted for pk in answering.people(run.team_id, role, max(due, at))]
-        people.append(list(dict.fromkeys(found)))
-    ids = {pk for found in people for pk in found}
-    names = {user.pk: user.name for user in User.objects.filter(pk__in=ids)} if ids else {}
-    steps: dict[int, list[NextPage]] = defaultdict(list)
-    for (run, step, due), found in sorted(zip(planned, people, strict=True), key=_soonest):
-        who = ", ".join(names[pk] for pk in found if pk in names)
-        steps[int(run.subject_key)].append(_next_page(run, step, _Due(due, at, zone), who))
-    return steps
+    tracks = {run.pk: run for run in runs}
+    found: dict[int, list[NextPage]] = defaultdict(list)
+    planned = [(tracks[pk], item) for pk, steps in upcoming_of(runs).items() for item in steps]
+    for run, item in sorted(planned, key=lambda pair: pair[1].due_at):
+        found[int(run.subject_key)].append(_next_page(run, item, zone, at))
+    return found
 
 
-def _soonest(item: tuple[tuple[EscalationRun, Step, datetime], list[int]]) -> tuple[datetime, bool]:
-    """By time; of two steps at one instant, the one that pages somebody first."""
-    (_, step, due), _ = item
-    return due, step.kind is StepKind.LAST_CALL
-
-
-def _left(run: EscalationRun) -> list[tuple[EscalationRun, Step, datetime]]:
-    """The steps of a running track that have not fired, and when they are due; the first one's time is the timer's."""
-    if run.state != EscalationRun.State.RUNNING or run.next_due_at is None:
-        return []
-    track: Track = "page" if run.track == EscalationRun.Track.PAGE else "management"
-    steps = plan_of(escalation(run.policy_version_id), run.severity, track).steps[run.step :]
-    return [
-        (run, step, run.next_due_at if place == 0 else step.due_at(run.started_at)) for place, step in enumerate(steps)
-    ]
-
-
-@dataclass(frozen=True, slots=True)
-class _Due:
-    due: datetime
-    at: datetime
-    zone: ZoneInfo
-
-
-def _next_page(run: EscalationRun, step: Step, when: _Due, who: str) -> NextPage:
-    left = (when.due - when.at).total_seconds()
-    ends = step.kind is StepKind.LAST_CALL
-    title = f"Level {step.level.level}: {step.level.name}" if step.level else "The path ends: nobody acknowledged"
-    if step.kind is StepKind.REPEAT:
-        title += f", again ({step.repeat})"
+def _next_page(run: EscalationRun, item: Upcoming, zone: ZoneInfo, at: datetime) -> NextPage:
+    title = f"Level {item.level}: {item.name}" if not item.last_call else "The path ends: nobody acknowledged"
+    if item.repeat:
+        title += f", again ({item.repeat})"
     return NextPage(
         title=title,
-        who=who,
-        roles=", ".join(role.replace("_", " ").replace("-", " ") for role in step.level.roles) if step.level else "",
-        due=moment(when.due, when.zone, when.at),
-        countdown=Clock("in", clock_text(max(left, 0)), "down", when.due.isoformat()),
-        reaches_nobody=not who and not ends,
-        ends_path=ends,
+        who=", ".join(item.names),
+        roles=", ".join(role.replace("_", " ").replace("-", " ") for role in item.roles),
+        due=moment(item.due_at, zone, at),
+        countdown=Clock("in", clock_text(max((item.due_at - at).total_seconds(), 0)), "down", item.due_at.isoformat()),
+        reaches_nobody=not item.names and not item.last_call,
+        ends_path=item.last_call,
         track=run.get_track_display(),
     )
 
