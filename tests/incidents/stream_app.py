@@ -6,6 +6,9 @@ import django
 
 django.setup()
 
-from apps.incidents.streams import application  # noqa: E402  # needs the apps that setup() loads
+from apps.incidents.streams import application, asgi  # noqa: E402  # needs the apps that setup() loads
+
+# A test should not wait as long as a proxy would.
+asgi.HEARTBEAT_SECONDS = 1.0
 
 __all__ = ["application"]

@@ -101,6 +101,9 @@ class Events:
                 found[name] = value
         raise EOFError
 
+    def response_lines(self) -> Iterator[str]:
+        return self._lines
+
     def until(self, name: str) -> list[tuple[str, dict[str, Any], str]]:
         found = [self.next()]
         while found[-1][0] != name:
@@ -142,6 +145,13 @@ def test_a_new_line_arrives_at_once_with_its_number(running: Server) -> None:
         assert time.monotonic() - started < 1.5
         assert (name, data["kind"], data["text"], data["author"], number) == ("entry", "post", "hello", rea.name, "2")
         assert events.next() == ("state", {"version": 1, "seq": 2}, "")
+
+
+def test_a_quiet_stream_shows_that_it_is_alive(running: Server) -> None:
+    made = incident(severity="P4")
+    with _open(running, _path(made), bearer(person("viewer"))) as events:
+        events.next()
+        assert next(line for line in events.response_lines() if line) == ": still here"
 
 
 def test_a_browser_with_its_session_reads_too(running: Server) -> None:

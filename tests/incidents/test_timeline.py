@@ -1,19 +1,23 @@
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from apps.engine.models import Event
-from apps.engine.operations import deliver
+from apps.engine.operations import deliver, publish
 from apps.engine.sweep import fire_timers
 from apps.foundation.actor import Actor
 from apps.foundation.errors import Conflict, Forbidden, Invalid
+from apps.incidents import wakeup
 from apps.incidents.models import Incident, TimelineEntry
 from apps.incidents.operations import NewEntry, acknowledge, append_entries, page_in, post, resolve
 from apps.incidents.queries import subject_of
+from apps.messaging.events import MessageFailed
 from apps.paging import operations as paging
 from apps.paging.models import Acknowledgement, Page
 from tests.factories import actor, answers_for, incident, named, person, team
@@ -254,3 +258,36 @@ def test_events_of_other_subjects_and_of_gone_incidents_are_left_alone() -> None
     while deliver():
         pass
     assert not TimelineEntry.objects.exists()
+
+
+@pytest.mark.django_db
+def test_a_message_that_failed_is_told() -> None:
+    made = incident(severity="P4")
+    failed = MessageFailed(
+        message_id=1,
+        channel="email",
+        recipient_id=None,
+        recipient="Bo",
+        address="",
+        title="page",
+        error="550 no such user",
+        attempts=1,
+    )
+    with transaction.atomic():
+        publish(failed, subject=subject_of(made), actor=Actor.system("messaging"))
+    while deliver():
+        pass
+    assert _texts(made, "message_failed") == ["A message by email to Bo failed: 550 no such user"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_dead_redis_costs_no_time_and_no_line(settings: Any) -> None:
+    made, rea = incident(severity="P4"), actor(person("responder"))
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+    wakeup.client.cache_clear()
+    started = time.monotonic()
+    for number in range(5):
+        post(made.pk, f"note {number}", actor=rea)
+    wakeup.client.cache_clear()
+    assert len(_texts(made, "post")) == 5
+    assert time.monotonic() - started < 3
