@@ -1,0 +1,130 @@
+"""One row of everything, with an open and a private incident of one team, and the visitors who try to reach them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Any
+
+from django.test import Client
+
+from apps.alerts.models import Integration, Receipt
+from apps.alerts.operations import group
+from apps.catalog.models import Change, Dependency, Environment, Membership
+from apps.engine.models import Delivery, Event, Pulse, Timer
+from apps.engine.operations import deliver
+from apps.foundation.actor import Actor
+from apps.foundation.clock import now
+from apps.incidents.models import Incident
+from apps.incidents.operations import change_visibility, post
+from apps.messaging.models import Message
+from apps.oncall.models import Override, RoleBinding, Rotation, RotationMember
+from apps.people.models import ContactPoint, User
+from apps.people.operations import create_service_account
+from tests import factories
+
+GROUPS = ("viewer", "responder", "commander", "manager", "approver", "auditor")
+SECRET_TITLE = "Zanzibar ledger leak"
+
+
+@dataclass
+class World:
+    """`visitors` maps a column of the table to a logged-in client; `objects` a kind to its row's key."""
+
+    visitors: dict[str, Client] = field(default_factory=dict)
+    objects: dict[str, Any] = field(default_factory=dict)
+    open_incident: Any = None
+    private_incident: Any = None
+    outsider: User | None = None
+    commander: User | None = None
+
+
+def build() -> World:
+    """Everything once; the six people are members of the team that owns both incidents, the outsider is not."""
+    world = World()
+    pack = factories.novacron()
+    people = {group: factories.named(f"{group}-of-core", group) for group in GROUPS}
+    core = factories.team("Core", *people.values())
+    world.commander = people["commander"]
+    world.outsider = factories.named("outsider", "responder")
+    other = factories.team("Other", world.outsider)
+    on_call = people["responder"]
+    ContactPoint.objects.create(
+        user=on_call, kind="email", address="on-call@example.com", state="verified", verified_at=now()
+    )
+    factories.answers_for("primary", on_call)
+    service = factories.service("Ledger", core)
+    dependency = Dependency.objects.create(service=service, depends_on=factories.service("Vault", core))
+    environment = Environment.objects.create(slug="production", name="Production")
+    world.open_incident = factories.incident("Everybody may know", team_id=core.pk, service_ids=[service.pk])
+    integration = factories.integration("alertmanager", core)
+    world.private_incident = _from_an_alert(integration)
+    change_visibility(world.private_incident.pk, "private", actor=Actor.system())
+    post(world.private_incident.pk, f"About the {SECRET_TITLE}", actor=Actor.system())
+    rotation = Rotation.objects.create(team=core, slug="core", name="Core weekly", starts_on=date(2026, 1, 5))
+    member = RotationMember.objects.create(rotation=rotation, user=on_call)
+    override = Override.objects.create(
+        rotation=rotation, user=on_call, starts_at=now() + timedelta(days=1), ends_at=now() + timedelta(days=2)
+    )
+    account = create_service_account("robot", actor=Actor.system())
+    world.objects = {
+        "incidents": world.open_incident.pk,
+        "users": on_call.pk,
+        "tokens": factories.token(on_call)[0].pk,
+        "contact-points": ContactPoint.objects.get().pk,
+        "service-accounts": account.pk,
+        "teams": core.pk,
+        "services": service.pk,
+        "environments": environment.pk,
+        "dependencies": dependency.pk,
+        "memberships": Membership.objects.filter(team=core).first().pk,  # type: ignore[union-attr]  # six are there
+        "changes": Change.objects.create(title="Deploy 7", service=service).pk,
+        "policy-packs": pack.pack.pk,
+        "policy-versions": pack.pk,
+        "rotations": rotation.pk,
+        "rotation-members": member.pk,
+        "overrides": override.pk,
+        "role-bindings": RoleBinding.objects.get(role="primary").pk,
+        "messages": Message.objects.filter(subject_kind="incident").first().pk,  # type: ignore[union-attr]  # a page
+        "integrations": integration.pk,
+        "receipts": Receipt.objects.first().pk,
+    }
+    Pulse.objects.get_or_create(name="ticker", defaults={"at": now()})
+    assert Timer.objects.exists()
+    assert Event.objects.exists()
+    assert Delivery.objects.exists()
+    world.visitors = _visitors(people | {"other team": world.outsider})
+    del other
+    return world
+
+
+def _from_an_alert(integration: Integration) -> Incident:
+    """The incident that an alert with the secret title opened, events delivered and pages queued."""
+    factories.receipt(
+        integration,
+        {
+            "version": "4",
+            "status": "firing",
+            "alerts": [
+                {
+                    "status": "firing",
+                    "labels": {"alertname": SECRET_TITLE, "severity": "critical"},
+                    "annotations": {"summary": SECRET_TITLE},
+                    "startsAt": "2026-05-01T12:00:00Z",
+                    "fingerprint": "0000000000000007",
+                }
+            ],
+        },
+    )
+    group()
+    deliver()
+    return Incident.objects.get(title=SECRET_TITLE)
+
+
+def _visitors(people: dict[str, User]) -> dict[str, Client]:
+    found = {"anonymous": Client()}
+    for column, user in people.items():
+        client = Client()
+        client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+        found[column] = client
+    return found
