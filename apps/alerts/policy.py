@@ -160,7 +160,8 @@ def _tables(found: Routing) -> list[Table]:
         Table(
             "Severity of an alert",
             ("Label says", "Severity"),
-            [(", ".join(said), target) for target, said in words.items()] + [("anything else", found.default_severity)],
+            [(", ".join(sorted(said)), target) for target, said in sorted(words.items())]
+            + [("anything else", found.default_severity)],
             note=f"Severity labels: {', '.join(found.severity_labels)}. Service labels: "
             f"{', '.join(found.service_labels)}. Grouped by {group}.",
         ),

@@ -67,7 +67,7 @@ def locate(method: str, path: str) -> Address | Answer:
         return _NOT_FOUND
     if method != "POST":
         return problem(405, f"{method} is not answered here: send a POST.", headers=(("Allow", "POST"),))
-    return Address(kind, hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest())
+    return Address(kind, hashlib.sha256(key.encode("utf-8", "replace")).hexdigest())
 
 
 _NOT_FOUND = problem(404, "No integration has this address.")
@@ -79,11 +79,11 @@ UNAVAILABLE = problem(
 )
 
 
-def admit(address: Address, known: Known | None) -> Answer | None:
-    """Why a sender is refused; None lets it in."""
+def admit(address: Address, known: Known | None) -> Known | Answer:
+    """The integration that the sender may speak to, or why it may not."""
     if known is None or known.kind != address.kind:
         return _NOT_FOUND
-    return _REVOKED if known.state == "revoked" else None
+    return _REVOKED if known.state == "revoked" else known
 
 
 def refuse_head(content_length: str | None, content_encoding: str | None, limit: int) -> Answer | None:

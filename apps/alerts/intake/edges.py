@@ -64,28 +64,26 @@ def _row(known: Known, body: bytes) -> Row:
 async def asgi_intake(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer one request below /in/. 202 only after its payload is committed."""
     answer = await _answer_async(scope, receive)
-    if answer is None:
-        return
     headers = [(b"content-type", answer.content_type.encode()), (b"content-length", b"%d" % len(answer.body))]
     headers += [(name.lower().encode(), value.encode()) for name, value in answer.headers]
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": answer.body})
 
 
-async def _answer_async(scope: Scope, receive: Receive) -> Answer | None:
-    """The answer, or None when the sender went away before its payload was complete."""
+async def _answer_async(scope: Scope, receive: Receive) -> Answer:
     if scope["type"] != "http":
         raise RuntimeError("Intake speaks only HTTP.")
     address = locate(scope["method"], scope["path"])
     if isinstance(address, Answer):
         return address
     try:
-        known = await _known_async(address)
-        refused = admit(address, known) or _refuse_scope_head(scope)
-        if refused is not None or known is None:
+        known = admit(address, await _known_async(address))
+        if isinstance(known, Answer):
+            return known
+        if (refused := _refuse_scope_head(scope)) is not None:
             return refused
         body = await _read_async(receive)
-        if body is None or isinstance(body, Answer):
+        if isinstance(body, Answer):
             return body
         number = count(address.kind, body)
         if isinstance(number, Answer):
@@ -122,13 +120,14 @@ def _refuse_scope_head(scope: Scope) -> Answer | None:
     return refuse_head(length, encoding, settings.INTAKE_MAX_BYTES)
 
 
-async def _read_async(receive: Receive) -> bytes | Answer | None:
+async def _read_async(receive: Receive) -> bytes | Answer:
     chunks: list[bytes] = []
     size = 0
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            return None
+            # Gone, or its chunks are malformed: granian says the same of both, so there may be somebody to tell.
+            return problem(400, "The body ended before it was complete.")
         chunk = message.get("body", b"")
         if not chunks and not message.get("more_body", False):
             return chunk if len(chunk) <= settings.INTAKE_MAX_BYTES else too_large(settings.INTAKE_MAX_BYTES)
@@ -154,14 +153,12 @@ def _answer(environ: dict[str, Any]) -> Answer:
     if isinstance(address, Answer):
         return address
     try:
-        known = _known(address)
-        refused = admit(address, known) or refuse_head(
-            environ.get("CONTENT_LENGTH") or None, environ.get("HTTP_CONTENT_ENCODING"), settings.INTAKE_MAX_BYTES
-        )
-        if refused is not None:
+        known = admit(address, _known(address))
+        if isinstance(known, Answer):
+            return known
+        length, encoding = environ.get("CONTENT_LENGTH") or None, environ.get("HTTP_CONTENT_ENCODING")
+        if (refused := refuse_head(length, encoding, settings.INTAKE_MAX_BYTES)) is not None:
             return refused
-        if known is None:
-            raise RuntimeError("An unknown key was admitted.")
         body = _read(environ)
         if isinstance(body, Answer):
             return body
