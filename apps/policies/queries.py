@@ -108,8 +108,11 @@ def version_tables(version: PolicyVersion) -> list[tuple[str, list[Table]]]:
 
     Raises pydantic's ValidationError for an old text that no longer fits the rules of this release.
     """
+    known = {name: owner for name, owner in registered().items() if name in version.document}
+    # PostgreSQL does not keep the order of a document's keys; the text does.
+    in_order = sorted(known.values(), key=lambda owner: version.text.find(f"\n{owner.name}:"))
     return [
-        (known.name, known.tables(known.model.model_validate(version.document[known.name])))
-        for known in registered().values()
-        if known.tables is not None and known.name in version.document
+        (owner.name, owner.tables(owner.model.model_validate(version.document[owner.name])))
+        for owner in in_order
+        if owner.tables is not None
     ]

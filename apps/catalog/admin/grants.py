@@ -8,6 +8,7 @@ from django.contrib.auth.models import Group, Permission
 from django.db.models import Model
 from django.http import HttpRequest
 
+from apps.catalog.admin.inlines import NamedInline
 from apps.catalog.admin.saving import given_reason
 from apps.catalog.models import (
     ServiceGroupPermission,
@@ -16,11 +17,11 @@ from apps.catalog.models import (
     TeamUserPermission,
 )
 from apps.catalog.operations import grants
-from apps.people.admin.base import PortalTabularInline, request_actor
+from apps.people.admin.base import request_actor
 from apps.people.models import User
 
 
-class GrantInline(PortalTabularInline):
+class GrantInline(NamedInline):
     """A grant is given or taken, never edited."""
 
     fk_name = "content_object"

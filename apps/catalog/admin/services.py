@@ -13,11 +13,12 @@ from unfold.widgets import UnfoldAdminURLInputWidget
 
 from apps.catalog import operations
 from apps.catalog.admin.grants import ServiceGroupGrants, ServiceUserGrants, is_grant, save_grants
+from apps.catalog.admin.inlines import NamedInline
 from apps.catalog.admin.saving import OperatingAdmin, changed_fields, given_reason
 from apps.catalog.models import Dependency, Service, Team
 from apps.catalog.permissions import leads_any_team, user_may_edit_service, user_may_edit_team
 from apps.catalog.queries import led_team_ids, team_ids_of, visible_services
-from apps.people.admin.base import PortalTabularInline, ReadOnlyInline, request_actor
+from apps.people.admin.base import ReadOnlyInline, request_actor
 from apps.people.models import User
 from apps.policies.models import PolicyPack
 
@@ -64,7 +65,7 @@ class ServiceForm(forms.ModelForm):  # type: ignore[type-arg]  # Django can't su
             self.fields["policy_pack"].empty_label = "the owning team's pack"  # type: ignore[attr-defined]  # the same
 
 
-class DependencyInline(PortalTabularInline):
+class DependencyInline(NamedInline):
     """What the service needs; the service's editors decide."""
 
     model = Dependency

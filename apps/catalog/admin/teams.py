@@ -14,11 +14,12 @@ from unfold.widgets import UnfoldAdminSelect2Widget
 
 from apps.catalog import operations
 from apps.catalog.admin.grants import TeamGroupGrants, TeamUserGrants, is_grant, save_grants
+from apps.catalog.admin.inlines import NamedInline
 from apps.catalog.admin.saving import OperatingAdmin, changed_fields, given_reason
 from apps.catalog.models import Membership, Team
 from apps.catalog.permissions import user_may_edit_team
 from apps.catalog.queries import team_ids_of, visible_teams
-from apps.people.admin.base import PortalTabularInline, request_actor
+from apps.people.admin.base import request_actor
 from apps.people.models import User
 from apps.policies.models import PolicyPack
 
@@ -46,7 +47,7 @@ class TeamForm(forms.ModelForm):  # type: ignore[type-arg]  # Django can't subsc
             self.fields["policy_pack"].empty_label = "the default pack"  # type: ignore[attr-defined]  # the same
 
 
-class MembershipInline(PortalTabularInline):
+class MembershipInline(NamedInline):
     """Who is in the team; the team's editors decide."""
 
     model = Membership
