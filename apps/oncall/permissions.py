@@ -37,7 +37,7 @@ def may_cover(actor: Actor, rotation: Rotation, user_id: int) -> bool:
         return True
     if not allowed(actor, "oncall.add_override"):
         return False
-    own_team = Membership.objects.filter(team_id=rotation.team_id, user_id=actor.user_id).exists()
+    own_team = Membership.objects.filter(team_id=rotation.team_id, user=user_of(actor)).exists()
     return own_team or actor.user_id == user_id
 
 

@@ -30,7 +30,7 @@ def _subject(row: Any) -> Subject:
     return Subject(row.subject_kind, row.subject_key)
 
 
-class TitledList(ChangeList):  # type: ignore[misc]  # Unfold gives it its own base at run time
+class TitledList(ChangeList):
     """The list with the titles of its subjects, asked once for all its rows."""
 
     def get_results(self, request: HttpRequest) -> None:

@@ -41,7 +41,7 @@ def zones() -> list[tuple[str, str]]:
     return [(name, name) for name in sorted(available_timezones())]
 
 
-class HandoffForm(BaseDialogForm):  # type: ignore[misc]  # untyped base
+class HandoffForm(BaseDialogForm):
     """A rotation's name and handoff."""
 
     name = text(max_length=120)
@@ -82,14 +82,14 @@ class EditRotationForm(HandoffForm):
             self.fields["handoff_time"].initial = f"{rotation.handoff_time:%H:%M}"
 
 
-class MemberForm(BaseDialogForm):  # type: ignore[misc]  # untyped base
+class MemberForm(BaseDialogForm):
     """A person for the end of the order."""
 
     user = forms.ModelChoiceField(queryset=people(), widget=UnfoldAdminSelect2Widget, label="Person")
     effective_from = instant(required=False, label="From (UTC)", help_text="empty: from now on")
 
 
-class EndMemberForm(BaseDialogForm):  # type: ignore[misc]  # untyped base
+class EndMemberForm(BaseDialogForm):
     """Whose place ends, and when."""
 
     member = forms.ModelChoiceField(
@@ -104,7 +104,7 @@ class EndMemberForm(BaseDialogForm):  # type: ignore[misc]  # untyped base
         self.fields["member"].queryset = rows
 
 
-class CoverForm(BaseDialogForm):  # type: ignore[misc]  # untyped base
+class CoverForm(BaseDialogForm):
     """Who covers, and when."""
 
     user = forms.ModelChoiceField(queryset=people(), widget=UnfoldAdminSelect2Widget, label="Who covers")
@@ -129,7 +129,7 @@ class CoverSomewhereForm(CoverForm):
         self.fields["rotation"].queryset = visible_rotations(self.request.user)
 
 
-class BindRoleForm(BaseDialogForm):  # type: ignore[misc]  # untyped base
+class BindRoleForm(BaseDialogForm):
     """A role and what it means."""
 
     role = forms.SlugField(

@@ -29,7 +29,7 @@ SHOWN = timedelta(weeks=8)
 _MANAGE: Any = {"permissions": ["edit"]}
 
 
-class OnCallList(ChangeList):  # type: ignore[misc]  # Unfold gives it its own base at run time
+class OnCallList(ChangeList):
     """The list with who is on call, asked once for all its rows."""
 
     def get_results(self, request: HttpRequest) -> None:

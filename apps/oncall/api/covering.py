@@ -183,4 +183,4 @@ class OnCallViewSet(PortalViewSet):
             if not (team.isascii() and team.isdecimal() and len(team) <= len(str(LARGEST_ID)) - 1):
                 raise Invalid("`team` is a number.", fields={"team": ["This is no number."]})
             rows = rows.filter(team_id=int(team))
-        return Response(OnCallNowSerializer(on_call_now(rows), many=True).data)
+        return Response([OnCallNowSerializer(found).data for found in on_call_now(rows)])

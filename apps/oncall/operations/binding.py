@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from django.db.models import Q
+
 from apps.catalog.models import Team
 from apps.engine.operations import publish
 from apps.foundation.actor import Actor
@@ -38,10 +40,11 @@ def bind_role(
         raise NotFound("There is no such rotation.")
     if user_id is not None:
         active_user(user_id)
-    binding = RoleBinding.objects.select_for_update().filter(role=role, team_id=team_id).first()
-    binding = binding or RoleBinding(role=role, team_id=team_id)
-    if binding.pk is not None and (binding.rotation_id, binding.user_id) == (rotation_id, user_id):
-        return binding
+    of = Q(team__isnull=True) if team_id is None else Q(team_id=team_id)
+    there = RoleBinding.objects.select_for_update().filter(of, role=role).first()
+    if there is not None and (there.rotation_id, there.user_id) == (rotation_id, user_id):
+        return there
+    binding = there or RoleBinding(role=role, team_id=team_id)
     binding.rotation_id, binding.user_id = rotation_id, user_id
     check_row(binding)
     binding.save()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import django_filters
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
@@ -104,11 +104,11 @@ class EscalationDetailSerializer(EscalationSerializer):
 
     class Meta(EscalationSerializer.Meta):
         fields = (*EscalationSerializer.Meta.fields, "upcoming")  # type: ignore[assignment]  # longer than its parent's
-        read_only_fields = fields
+        read_only_fields = fields  # type: ignore[assignment]  # the same
 
     @extend_schema_field(UpcomingSerializer(many=True))
     def get_upcoming(self, run: EscalationRun) -> Any:
-        return UpcomingSerializer(upcoming_of([run])[run.pk], many=True).data
+        return [UpcomingSerializer(step).data for step in upcoming_of([run])[run.pk]]
 
 
 class PageFilter(django_filters.FilterSet):
@@ -121,8 +121,8 @@ class PageFilter(django_filters.FilterSet):
         fields = ("mine", "user", "state", "escalation", "subject_kind", "subject_key")
 
     def own(self, queryset: QuerySet[Page], name: str, value: bool) -> QuerySet[Page]:
-        asker = self.request.user.pk if self.request is not None else None
-        return queryset.filter(user_id=asker) if value else queryset.exclude(user_id=asker)
+        own = Q(user=self.request.user) if self.request is not None else Q()
+        return queryset.filter(own) if value else queryset.exclude(own)
 
 
 class PageViewSet(PortalReadOnlyViewSet):

@@ -109,12 +109,12 @@ def restart(start: EscalationStart, *, tracks: Collection[str] | None = None, re
     plans = Plans()
     there = lock_runs([start.subject])[start.subject]
     again = [run for run in there.values() if _restarts(run, tracks)]
-    for run in there.values():
-        if run in again:
-            run.run += 1
-            _set_up(run, start, plans)
+    for row in there.values():
+        if row in again:
+            row.run += 1
+            _set_up(row, start, plans)
         else:
-            run.severity, run.title = start.severity, start.title[:300]
+            row.severity, row.title = start.severity, start.title[:300]
     _close_pages(again)
     save_runs(list(there.values()))
     missing = [track for track in ALL_TRACKS if track not in there and (tracks is None or track in tracks)]
