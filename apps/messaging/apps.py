@@ -9,13 +9,14 @@ class MessagingConfig(AppConfig):
     def ready(self) -> None:
         """The sender is a sweeper; endpoints hear of all events; the queue shows in the metrics."""
         from apps.engine.metrics import register_gauge
-        from apps.engine.registry import Sweeper, register_sweeper, subscribe_batch
-        from apps.messaging import operations, queries, subscribers
+        from apps.engine.registry import Sweeper, register_sweeper, subscribe, subscribe_batch
+        from apps.messaging import contact_codes, operations, queries, subscribers
 
         register_sweeper(
             Sweeper("messages", operations.SEND_TASK, operations.SEND_QUEUE, operations.send_due, queries.messages_due)
         )
         subscribe_batch(["*"], subscribers.SUBSCRIBER, subscribers.fan_out)
+        subscribe(contact_codes.KINDS, contact_codes.SUBSCRIBER, contact_codes.send_code)
         register_gauge(
             "portal_messages_waiting",
             "Messages that wait to be sent.",
