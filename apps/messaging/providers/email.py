@@ -27,8 +27,8 @@ QUIT_SECONDS = 1.0
 class EmailTransport:
     """A few connections side by side, so that one slow recipient does not hold up the others."""
 
-    most_sessions = 4
-    first_sessions = 4
+    most_sessions = 8
+    first_sessions = 8
 
     def open(self) -> EmailSession:
         return EmailSession()
