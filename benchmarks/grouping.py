@@ -88,7 +88,8 @@ def _measure(what: str, count: int) -> bool:
     seconds = time.perf_counter() - start
     rate = done / seconds
     good = done == count and rate >= TARGETS[what]
-    print(f"{'ok  ' if good else 'MISS'} {what:<28} {rate:7.0f}/s  (target {TARGETS[what]}/s; {done} in {seconds:.2f} s)")
+    mark = "ok  " if good else "MISS"
+    print(f"{mark} {what:<28} {rate:7.0f}/s  (target {TARGETS[what]}/s; {done} in {seconds:.2f} s)")
     return good
 
 
@@ -107,7 +108,8 @@ def main() -> int:
         source = _world()
         _receive(source, [_payload(n, n) for n in range(count)])
         good = _measure("open an incident and page", count)
-        print(f"     {Incident.objects.count()} incidents, {Page.objects.count()} pages, {Message.objects.count()} messages")
+        paged = f"{Page.objects.count()} pages, {Message.objects.count()} messages"
+        print(f"     {Incident.objects.count()} incidents, {paged}")
         _receive(source, [_payload(count + n, n % min(GROUPS, count)) for n in range(count)])
         good &= _measure("join an open incident", count)
         _receive(source, [_payload(n, n) for n in range(count)])

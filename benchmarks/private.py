@@ -20,10 +20,8 @@ BROKER = os.environ.get("BENCH_REDIS", "redis://127.0.0.1:6379/14")
 
 def machine() -> str:
     """Processor, cores, memory, Python and PostgreSQL of this machine."""
-    model = next(
-        (line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
-        platform.processor(),
-    )
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    model = next((line.split(":", 1)[1].strip() for line in lines if "model name" in line), platform.processor())
     kilobytes = int(Path("/proc/meminfo").read_text().split()[1])
     with psycopg.connect(f"{SERVER}/postgres") as connection:
         row = connection.execute("SHOW server_version").fetchone()

@@ -21,6 +21,7 @@ MAX_TITLE = 4_096
 MAX_DEDUP_KEY = 200
 MAX_LINK = 1_000
 MAX_NAME = 120
+MAX_INSTANT = 64
 TITLE_KEPT = 300
 
 Status = Literal["firing", "resolved"]
@@ -254,16 +255,22 @@ def _instant(item: dict[str, Any], name: str, where: str) -> datetime | None:
     value = item.get(name)
     if value is None:
         return None
-    try:
-        if type(value) is not str or len(value) > 64 or "T" not in value:  # noqa: PLR2004  # no instant is longer
-            raise ValueError(value)
-        found = datetime.fromisoformat(value)
-        if found.year == 1:
-            return None
-        if found.tzinfo is None:
-            raise BadPayload(_join(where, name), "Must name its time zone, for example 2026-05-01T12:00:00Z.")
-        return found.astimezone(UTC)
-    except (ValueError, OverflowError) as error:
+    found = _parsed_instant(value)
+    if found is None:
         raise BadPayload(
-            _join(where, name), "Must be an RFC 3339 date and time, for example 2026-05-01T12:00:00Z."
-        ) from error
+            _join(where, name),
+            "Must be an RFC 3339 date and time with its time zone, for example 2026-05-01T12:00:00Z.",
+        )
+    return None if found.year == 1 else found
+
+
+def _parsed_instant(value: Any) -> datetime | None:
+    if type(value) is not str or len(value) > MAX_INSTANT or "T" not in value:
+        return None
+    try:
+        found = datetime.fromisoformat(value)
+        if found.year == 1 or found.tzinfo is None:
+            return found if found.tzinfo else None
+        return found.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None

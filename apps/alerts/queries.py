@@ -51,22 +51,22 @@ def visible_groups(user: User | AnonymousUser) -> QuerySet[AlertGroup]:
         AlertGroup.objects.filter(integration__in=visible_integrations(user).values("pk"))
         .filter(Q(incident__isnull=True) | Q(incident__in=visible_incidents(user).values("pk")))
         .select_related("integration", "incident")
-        .annotate(
-            alert_count=Count("alerts"), firing_count=Count("alerts", filter=Q(alerts__state=Alert.State.FIRING))
-        )
+        .annotate(alert_count=Count("alerts"), firing_count=Count("alerts", filter=Q(alerts__state=Alert.State.FIRING)))
     )
 
 
 def visible_receipts(user: User | AnonymousUser) -> QuerySet[Receipt]:
-    """The receipts that `user` may see. Their bodies are raw: one that speaks of an incident which `user` may not see
-    is left out, as far as its alerts remember it."""
+    """The receipts that `user` may see.
+
+    Bodies are raw and can't be filtered by alert, so an integration one of whose alerts belongs to an incident that
+    `user` may not see shows none of its receipts.
+    """
     if not isinstance(user, User) or not user.has_perm("alerts.view_receipt"):
         return Receipt.objects.none()
     rows = Receipt.objects.filter(integration__in=visible_integrations(user).values("pk")).select_related("integration")
     if user.is_superuser or user.has_perm("incidents.view_private_incident"):
         return rows
     hidden = Incident.objects.exclude(pk__in=visible_incidents(user).values("pk"))
-    # A private incident hides everything its integrations' receipts may say of it: bodies can't be filtered by alert.
     return rows.exclude(
         integration__in=AlertGroup.objects.filter(incident__in=hidden.values("pk")).values("integration_id")
     )
@@ -79,7 +79,7 @@ def alerts_of_incident(incident_id: int, user: User | AnonymousUser, *, limit: i
 
 
 def changes_before(incident: Incident, *, limit: int = 20) -> list[Change]:
-    """What was changed in the day before the incident: on its services, on what they need, and on nothing in particular.
+    """What was changed in the day before the incident: on its services, on what they need, on nothing in particular.
 
     Newest first: the likeliest cause stands on top.
     """

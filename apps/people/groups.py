@@ -43,6 +43,7 @@ RESPOND = [
     "oncall.change_override",
     "catalog.add_change",
     "alerts.view_receipt",
+    "alerts.retry_receipt",
 ]
 
 COMMAND = [

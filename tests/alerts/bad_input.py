@@ -102,8 +102,6 @@ GOOD: dict[str, bytes] = {
 }
 
 CASES = [
-    (kind, name, body, hint)
-    for kind, own in BY_KIND.items()
-    for name, (body, hint) in {**ANYWHERE, **own}.items()
+    (kind, name, body, hint) for kind, own in BY_KIND.items() for name, (body, hint) in {**ANYWHERE, **own}.items()
 ]
 IDS = [f"{kind}: {name}" for kind, name, _, _ in CASES]

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 
-def trigger(key: str = "disk-1", title: str = "Disk is full", severity: str = "critical", **more: Any) -> dict[str, Any]:
+def trigger(
+    key: str = "disk-1", title: str = "Disk is full", severity: str = "critical", **more: Any
+) -> dict[str, Any]:
     """A generic alert that fires."""
     return {"dedup_key": key, "title": title, "severity": severity, "status": "trigger", **more}
 
@@ -31,7 +33,9 @@ def prometheus(*alerts: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def alert(fingerprint: str = "f1", status: str = "firing", starts: str = "2026-11-20T20:00:00Z", **labels: str) -> dict[str, Any]:
+def alert(
+    fingerprint: str = "f1", status: str = "firing", starts: str = "2026-11-20T20:00:00Z", **labels: str
+) -> dict[str, Any]:
     """One alert in an Alertmanager payload."""
     return {
         "status": status,

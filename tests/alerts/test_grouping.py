@@ -14,7 +14,8 @@ from apps.engine.operations import deliver
 from apps.foundation.actor import Actor
 from apps.foundation.clock import ManualClock, now, use_clock
 from apps.incidents.models import Incident, TimelineEntry
-from apps.incidents.operations import reopen, resolve as resolve_incident, take_role
+from apps.incidents.operations import reopen, take_role
+from apps.incidents.operations import resolve as resolve_incident
 from apps.paging.models import Page
 from tests.alerts.saying import alert, prometheus, resolve, trigger
 from tests.factories import answers_for, incident, novacron, person, receipt, service, team

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -46,16 +47,9 @@ class Server:
 
     def send(self, path: str, body: Any = b"", method: str = "POST", **headers: str) -> Answered:
         wire = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
-        try:
-            wire.request(
-                method,
-                path,
-                body,
-                {name.replace("_", "-"): value for name, value in headers.items()},
-                encode_chunked="Transfer_Encoding" in headers,
-            )
-        except (BrokenPipeError, ConnectionResetError):
-            pass  # the server answered before it had read all
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        with suppress(BrokenPipeError, ConnectionResetError):  # the server may answer before it has read all
+            wire.request(method, path, body, named, encode_chunked="Transfer_Encoding" in headers)
         answer = wire.getresponse()
         content = answer.read()
         wire.close()
@@ -80,7 +74,9 @@ def server(request: Any, django_db_setup: None, django_db_blocker: Any) -> Itera
         environment = os.environ | {"DATABASE_URL": _database_url(), "DATA_DIR": str(settings.DATA_DIR)}
         arguments = ["--interface", request.param, "--port", str(port), "--no-ws", "--log-level", "error"]
         process = subprocess.Popen(
-            [sys.executable, "-m", "granian", *arguments, SERVERS[request.param]], env=environment, cwd=settings.BASE_DIR
+            [sys.executable, "-m", "granian", *arguments, SERVERS[request.param]],
+            env=environment,
+            cwd=settings.BASE_DIR,
         )
         try:
             yield _ready(Server(port))
@@ -147,7 +143,9 @@ def test_other_methods_are_a_405_with_allow(server: Server, kind: str, method: s
     assert (status, headers["allow"]) == (405, "POST")
 
 
-@pytest.mark.parametrize("path", ["/in/generic/wrong/", "/in/generic/key-change/", "/in/x/y/", "/in/generic/%00%ff/", "/in/"])
+@pytest.mark.parametrize(
+    "path", ["/in/generic/wrong/", "/in/generic/key-change/", "/in/x/y/", "/in/generic/%00%ff/", "/in/"]
+)
 def test_unknown_addresses_are_a_404(server: Server, path: str) -> None:
     assert server.send(path, GOOD["generic"])[0] == 404
 

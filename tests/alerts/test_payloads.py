@@ -66,10 +66,12 @@ def test_what_is_accepted_is_what_was_said(name: str, value: str) -> None:
 
 @given(st.text(max_size=40))
 def test_a_nul_is_found_wherever_it_is_and_nowhere_else(text: str) -> None:
-    try:
-        assert parse(json.dumps({"x": [text]}).encode()) == {"x": [text]}
-    except BadPayload as error:
-        assert "\x00" in text or "not valid JSON" in error.message
+    body = json.dumps({"x": [text]}).encode()
+    if "\x00" in text:
+        with pytest.raises(BadPayload, match="NUL"):
+            parse(body)
+    else:
+        assert parse(body) == {"x": [text]}
 
 
 def test_an_escaped_backslash_before_u0000_is_no_nul() -> None:

@@ -54,7 +54,10 @@ class EditIntegrationForm(BaseDialogForm):
 
     name = forms.CharField(max_length=120, widget=UnfoldAdminTextInputWidget)
     service = forms.ModelChoiceField(
-        queryset=Service.objects.none(), required=False, widget=UnfoldAdminSelectWidget, label="Service, if none is named"
+        queryset=Service.objects.none(),
+        required=False,
+        widget=UnfoldAdminSelectWidget,
+        label="Service, if none is named",
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

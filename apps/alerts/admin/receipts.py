@@ -59,7 +59,10 @@ class ReceiptAdmin(ReadOnlyAdmin, PortalModelAdmin):
         description="Handle again",
         icon="replay",
         permissions=["retry"],
-        dialog={"title": "Handle it again?", "description": "Alerts that are newer than this receipt stay as they are."},
+        dialog={
+            "title": "Handle it again?",
+            "description": "Alerts that are newer than this receipt stay as they are.",
+        },
     )
     def retry(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
         self.perform(

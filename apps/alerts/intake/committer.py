@@ -52,7 +52,7 @@ class Ticket:
         self._lock: threading.Lock | None = None
         if loop is None:
             self._lock = threading.Lock()
-            self._lock.acquire()  # noqa: SIM115  # released by the committer: a one-shot event, cheaper than Event
+            self._lock.acquire()  # released by the committer: a one-shot event, cheaper than Event
 
     async def settled_async(self, seconds: float) -> None:
         """Wait in the event loop; returns when settled or after `seconds`."""
@@ -223,4 +223,3 @@ class Committer:
         for ticket, receipt_id in zip(tickets, ids, strict=True):
             ticket.receipt_id = receipt_id
         return True
-

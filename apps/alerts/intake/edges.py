@@ -50,15 +50,11 @@ def committer() -> Committer:
 
 def stop_committer() -> None:
     """Finish what waits and forget the thread and its connection; the next request starts anew."""
-    global _committer  # noqa: PLW0603  # the same
+    global _committer  # the same
     with _starting:
         running, _committer = _committer, None
     if running is not None:
         running.stop()
-
-
-def _row(known: Known, body: bytes) -> Row:
-    return Row(known.id, body, now())
 
 
 async def asgi_intake(scope: Scope, receive: Receive, send: Send) -> None:
@@ -77,21 +73,25 @@ async def _answer_async(scope: Scope, receive: Receive) -> Answer:
     if isinstance(address, Answer):
         return address
     try:
-        known = admit(address, await _known_async(address))
-        if isinstance(known, Answer):
-            return known
-        if (refused := _refuse_scope_head(scope)) is not None:
-            return refused
-        body = await _read_async(receive)
-        if isinstance(body, Answer):
-            return body
-        number = count(address.kind, body)
-        if isinstance(number, Answer):
-            return number
-        ticket = committer().put(_row(known, body), get_running_loop())
-        await ticket.settled_async(WAIT_SECONDS)
+        return await _take_async(address, scope, receive)
     except Unavailable:
         return UNAVAILABLE
+
+
+async def _take_async(address: Address, scope: Scope, receive: Receive) -> Answer:
+    known = admit(address, await _known_async(address))
+    if isinstance(known, Answer):
+        return known
+    if (refused := _refuse_scope_head(scope)) is not None:
+        return refused
+    body = await _read_async(receive)
+    if isinstance(body, Answer):
+        return body
+    number = count(address.kind, body)
+    if isinstance(number, Answer):
+        return number
+    ticket = committer().put(Row(known.id, body, now()), get_running_loop())
+    await ticket.settled_async(WAIT_SECONDS)
     return _outcome(address, number, ticket)
 
 
@@ -153,22 +153,26 @@ def _answer(environ: dict[str, Any]) -> Answer:
     if isinstance(address, Answer):
         return address
     try:
-        known = admit(address, _known(address))
-        if isinstance(known, Answer):
-            return known
-        length, encoding = environ.get("CONTENT_LENGTH") or None, environ.get("HTTP_CONTENT_ENCODING")
-        if (refused := refuse_head(length, encoding, settings.INTAKE_MAX_BYTES)) is not None:
-            return refused
-        body = _read(environ)
-        if isinstance(body, Answer):
-            return body
-        number = count(address.kind, body)
-        if isinstance(number, Answer):
-            return number
-        ticket = committer().put(_row(known, body), None)
-        ticket.settled(WAIT_SECONDS)
+        return _take(address, environ)
     except Unavailable:
         return UNAVAILABLE
+
+
+def _take(address: Address, environ: dict[str, Any]) -> Answer:
+    known = admit(address, _known(address))
+    if isinstance(known, Answer):
+        return known
+    length, encoding = environ.get("CONTENT_LENGTH") or None, environ.get("HTTP_CONTENT_ENCODING")
+    if (refused := refuse_head(length, encoding, settings.INTAKE_MAX_BYTES)) is not None:
+        return refused
+    body = _read(environ)
+    if isinstance(body, Answer):
+        return body
+    number = count(address.kind, body)
+    if isinstance(number, Answer):
+        return number
+    ticket = committer().put(Row(known.id, body, now()), None)
+    ticket.settled(WAIT_SECONDS)
     return _outcome(address, number, ticket)
 
 

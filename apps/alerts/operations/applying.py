@@ -30,11 +30,8 @@ from apps.incidents.operations import (
 )
 from apps.incidents.policy import severities
 
-UPSERTED = [
-    "state", "title", "severity", "service", "group", "labels", "annotations", "link", "last_receipt_id",
-    "fire_receipt_id", "fire_received_at", "fire_starts_at", "resolve_receipt_id", "resolve_received_at", "resolve_starts_at",
-    "starts_at", "fired_at", "last_seen_at", "resolved_at", "receipt_count", "episode_count",
-]  # fmt: skip  # a list of columns reads better in lines than one below the other
+# All columns but the two that say which alert it is.
+UPSERTED = [field.name for field in Alert._meta.concrete_fields if field.name not in {"id", "integration", "dedup_key"}]
 
 
 @dataclass(slots=True)
@@ -206,7 +203,8 @@ def _house(batch: Batch, homeless: Iterable[Moved]) -> None:
             state=AlertGroup.State.CLOSED, closed_at=now()
         )
     # Where no alert of a group calls anybody, none of them opens an incident.
-    _open({key: items for key, items in opening.items() if any(item.route and item.route.opens for item in items)}, batch)
+    calling = {key for key, items in opening.items() if any(item.route and item.route.opens for item in items)}
+    _open({key: items for key, items in opening.items() if key in calling}, batch)
 
 
 def _open(opening: dict[str, list[Moved]], batch: Batch) -> None:

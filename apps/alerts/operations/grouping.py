@@ -42,9 +42,7 @@ def group() -> int:
     Each batch is one transaction. Killed half-way it leaves its receipts new; handled again they change nothing twice.
     """
     oldest = Receipt.objects.filter(integration=OuterRef("pk"), state=Receipt.State.NEW).order_by("id").values("id")
-    waiting = (
-        Integration.objects.annotate(oldest=Subquery(oldest[:1])).filter(oldest__isnull=False).order_by("oldest")
-    )
+    waiting = Integration.objects.annotate(oldest=Subquery(oldest[:1])).filter(oldest__isnull=False).order_by("oldest")
     return sum(_group_one(pk) for pk in waiting.values_list("pk", flat=True))
 
 

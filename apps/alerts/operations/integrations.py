@@ -45,9 +45,7 @@ def create_integration(
 
 
 @operation
-def update_integration(
-    integration_id: int, *, name: str, service_id: int | None, actor: Actor
-) -> Integration:
+def update_integration(integration_id: int, *, name: str, service_id: int | None, actor: Actor) -> Integration:
     """Give an integration another name or default service; what is the same already changes nothing."""
     integration = _locked(integration_id, actor)
     name, service_id = _checked_name(name), _checked_service(service_id)
