@@ -23,8 +23,9 @@ def world(tmp_path: Path) -> World:
 
 
 @pytest.fixture
-def port(world: World) -> Iterator[int]:
-    server = WorldServer(0, world, watcher=None, portal_url="http://127.0.0.1:8000")
+def port(world: World, tmp_path: Path) -> Iterator[int]:
+    watcher = make_watcher(world, tmp_path, Ticking())
+    server = WorldServer(0, world, watcher=watcher, portal_url="http://127.0.0.1:8000")
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
     yield server.server_port
     server.shutdown()
@@ -133,13 +134,14 @@ def watcher(world: World, inbox: Inbox, tmp_path: Path, clock: Ticking) -> Watch
     return make_watcher(world, tmp_path, clock)
 
 
-def make_watcher(world: World, folder: Path, clock: Ticking) -> Watcher:
+def make_watcher(world: World, folder: Path, clock: Ticking, *, tells_alerts: bool = True) -> Watcher:
     return Watcher(
         world,
         portal_file=folder / "portal.json",
         state_file=folder / "watcher.json",
         instance="127.0.0.1:8900",
         clock=clock,
+        tells_alerts=tells_alerts,
     )
 
 
@@ -167,6 +169,14 @@ def test_config_changes_are_told_once_each_and_in_order(watcher: Watcher, world:
     watcher.look()
     watcher.look()
     assert [body["version"] for path, body in inbox.bodies if "change" in path] == ["2", "3"]
+
+
+def test_beside_an_alertmanager_it_tells_of_changes_only(
+    watcher: Watcher, world: World, inbox: Inbox, tmp_path: Path, clock: Ticking
+) -> None:
+    world.break_it("bad-config")
+    make_watcher(world, tmp_path, clock, tells_alerts=False).look()
+    assert [path.split("/")[2] for path, _ in inbox.bodies] == ["change"]
 
 
 def test_what_a_dead_portal_missed_is_delivered_after_a_restart(

@@ -17,6 +17,7 @@ class Mail:
     to: str
     subject: str
     text: str
+    html: str
     at: float
 
     @property
@@ -38,11 +39,13 @@ class Mailbox:
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802  # aiosmtpd names it so
         message = message_from_bytes(envelope.content, policy=policy.default)
+        html = message.get_body(preferencelist=("html",))  # type: ignore[attr-defined]  # the same
         body = message.get_body(preferencelist=("plain",))  # type: ignore[attr-defined]  # policy.default gives an EmailMessage
         with self._arrived:
             for address in envelope.rcpt_tos:
                 text = body.get_content() if body else ""
-                self.mails.append(Mail(address, str(message["Subject"]), text, time.time()))
+                shown = html.get_content() if html else ""
+                self.mails.append(Mail(address, str(message["Subject"]), text, shown, time.time()))
             self._arrived.notify_all()
         return "250 OK"
 

@@ -128,8 +128,8 @@ class Stack:
             worker = ["-m", "celery", "-A", "incidentportal", "worker", "-P", "solo", "-l", "INFO"]
             self.start(name, python, *worker, "-Q", queues, "-n", f"{name}-{self.database}@%h")
         self.start("ticker", python, "manage.py", "ticker")
-        world = ["-m", "apps.demo.world", "--no-watcher", "--port", str(self.ports["world"])]
-        self.start("world", python, *world, "--data-dir", str(self.folder / "data"))
+        world = ["-m", "apps.demo.world", "--no-alerts", "--port", str(self.ports["world"])]
+        self.start("world", python, *world, "--data-dir", str(self.folder / "data"), "--portal", self.url)
         wait_until(lambda: fetch(f"{self.url}/readyz")[0] == 200, "the portal is ready", 60)
         wait_until(lambda: fetch(f"{self.world}/health")[0] == 200, "the world answers")
 
@@ -154,6 +154,7 @@ class Stack:
             f"--config.file={self.folder / 'prometheus.yml'}",
             f"--storage.tsdb.path={self.folder / 'prometheus'}",
             f"--web.listen-address=127.0.0.1:{self.ports['prometheus']}",
+            f"--web.external-url=http://127.0.0.1:{self.ports['prometheus']}/",
         )
         for name in ("alertmanager", "prometheus"):
             url = f"http://127.0.0.1:{self.ports[name]}/-/ready"

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.e2e.mailbox import Mailbox
+from tests.e2e.mailbox import Mail, Mailbox
 from tests.e2e.stack import ROOT, Stack, fetch, free_port, wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
@@ -70,6 +70,7 @@ def screenshot(page: Any, name: str, *, full: bool = False) -> None:
     """Keep a picture for the tour, when asked to; the files in the repository change only then."""
     if os.environ.get("UPDATE_SCREENSHOTS") == "1":
         IMAGES.mkdir(parents=True, exist_ok=True)
+        page.wait_for_function("!document.querySelector('#toasts > *')")
         page.screenshot(path=str(IMAGES / f"{name}.png"), full_page=full)
 
 
@@ -98,10 +99,12 @@ def sign_in(page: Any, stack: Stack, username: str) -> None:
 def test_an_alert_becomes_the_right_page_at_the_right_second(stack: Stack, mailbox: Mailbox, browser: Any) -> None:
     show_the_world_break(stack, browser)
     the_next_level_is_paged_on_time(stack, mailbox)
-    link = mailbox.to(SECOND_ON_CALL)[0].acknowledge_link
-    a_scanner_acknowledges_nothing(stack, link)
-    she_acknowledges_on_her_phone(stack, browser, link)
-    page = she_takes_command(stack, browser)
+    page = she_opens_the_incident(stack, browser)
+    mail = mailbox.to(SECOND_ON_CALL)[0]
+    a_scanner_acknowledges_nothing(stack, mail.acknowledge_link)
+    she_acknowledges_on_her_phone(stack, browser, mail)
+    page.get_by_text("Acknowledged by Ines Okafor").first.wait_for(timeout=3_000)  # the open page hears of it by itself
+    she_takes_command(stack, page)
     fetch(f"{stack.world}/heal", "POST")
     wait_until(lambda: the_incident(stack)["resolve_proposed_at"], "the portal proposes to resolve", 40)
     she_resolves(stack, page)
@@ -142,9 +145,27 @@ def a_scanner_acknowledges_nothing(stack: Stack, link: str) -> None:
     assert all(row["link_used_at"] is None for row in pages(stack, incident))
 
 
-def she_acknowledges_on_her_phone(stack: Stack, browser: Any, link: str) -> None:
+def she_opens_the_incident(stack: Stack, browser: Any) -> Any:
+    page = browser.new_page(viewport=DESKTOP)
+    page.set_default_timeout(10_000)
+    sign_in(page, stack, SECOND_ON_CALL)
+    page.get_by_text("live", exact=True).first.wait_for()
+    screenshot(page, "home")
+    page.goto(f"{stack.url}/admin/incidents/incident/{the_incident(stack)['id']}/command/")
+    page.get_by_text("live", exact=True).first.wait_for()
+    page.get_by_role("region", name="Escalation").get_by_text("Omar Haddad").wait_for()  # whom the next level reaches
+    page.get_by_role("region", name="What changed").get_by_text("Game config v2").wait_for()
+    screenshot(page, "escalating")
+    return page
+
+
+def she_acknowledges_on_her_phone(stack: Stack, browser: Any, mail: Mail) -> None:
+    link = mail.acknowledge_link
     phone = browser.new_context(viewport=PHONE, device_scale_factor=2, is_mobile=True, has_touch=True)
     page = phone.new_page()
+    if mail.html:
+        page.set_content(mail.html)
+        screenshot(page, "mail")
     page.goto(link)
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
     screenshot(page, "acknowledge")
@@ -165,11 +186,7 @@ def she_acknowledges_on_her_phone(stack: Stack, browser: Any, link: str) -> None
     assert [(row["via"], row["username"]) for row in rows] == [("link", SECOND_ON_CALL)]
 
 
-def she_takes_command(stack: Stack, browser: Any) -> Any:
-    page = browser.new_page(viewport=DESKTOP)
-    sign_in(page, stack, SECOND_ON_CALL)
-    screenshot(page, "home")
-    page.goto(f"{stack.url}/admin/incidents/incident/{the_incident(stack)['id']}/command/")
+def she_takes_command(stack: Stack, page: Any) -> None:
     page.get_by_role("button", name=re.compile("take command", re.IGNORECASE)).first.click()
     incident_id = the_incident(stack)["id"]
     held = (
@@ -185,7 +202,10 @@ def she_takes_command(stack: Stack, browser: Any) -> Any:
     page.get_by_role("button", name="Post").click()
     page.get_by_text("Putting the last healthy config back").first.wait_for()
     screenshot(page, "command")
-    return page
+    if os.environ.get("UPDATE_SCREENSHOTS") == "1":
+        page.evaluate("document.documentElement.classList.add('dark')")
+        screenshot(page, "command-dark")
+        page.evaluate("document.documentElement.classList.remove('dark')")
 
 
 def she_resolves(stack: Stack, page: Any) -> None:
@@ -198,6 +218,7 @@ def she_resolves(stack: Stack, page: Any) -> None:
     dialog.get_by_role("button", name=re.compile("^resolve", re.IGNORECASE)).click()
     wait_until(lambda: the_incident(stack)["resolved_at"], "the incident is resolved", 8)
     page.get_by_text(re.compile("resolved by", re.IGNORECASE)).first.wait_for()
+    page.reload()
     screenshot(page, "resolved", full=True)
 
 

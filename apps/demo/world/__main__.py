@@ -19,20 +19,17 @@ def _tick(world: World, stopped: threading.Event) -> None:
         world.tick()
 
 
-def serve(port: int, data_dir: Path, *, portal_url: str, watch: bool, repeat_seconds: float = 30.0) -> None:
+def serve(port: int, data_dir: Path, *, portal_url: str, tells_alerts: bool, repeat_seconds: float = 30.0) -> None:
     """Run the world until SIGTERM or SIGINT. OSError when the port is taken."""
     folder = data_dir / "demo"
     world = World(folder / "world.json")
-    watcher = (
-        Watcher(
-            world,
-            portal_file=folder / "portal.json",
-            state_file=folder / "watcher.json",
-            instance=f"{LOOPBACK}:{port}",
-            repeat_seconds=repeat_seconds,
-        )
-        if watch
-        else None
+    watcher = Watcher(
+        world,
+        portal_file=folder / "portal.json",
+        state_file=folder / "watcher.json",
+        instance=f"{LOOPBACK}:{port}",
+        tells_alerts=tells_alerts,
+        repeat_seconds=repeat_seconds,
     )
     server = WorldServer(port, world, watcher=watcher, portal_url=portal_url)
     stopped = threading.Event()
@@ -44,8 +41,7 @@ def serve(port: int, data_dir: Path, *, portal_url: str, watch: bool, repeat_sec
     signal.signal(signal.SIGINT, stop)
     threading.Thread(target=_tick, args=(world, stopped), daemon=True).start()
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.2}, daemon=True).start()
-    if watcher:
-        threading.Thread(target=watcher.run, daemon=True).start()
+    threading.Thread(target=watcher.run, daemon=True).start()
     sys.stdout.write(f"The demo world answers on http://{LOOPBACK}:{server.server_port}/\n")
     sys.stdout.flush()
     stopped.wait()
@@ -59,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=8900)
     parser.add_argument("--data-dir", type=Path, default=Path("data"))
     parser.add_argument("--portal", default="", help="the portal's address, for the link on the page")
-    parser.add_argument("--no-watcher", action="store_true", help="a real Alertmanager tells the portal")
+    parser.add_argument("--no-alerts", action="store_true", help="a real Alertmanager tells the portal what fires")
     parser.add_argument("--repeat-seconds", type=float, default=30.0)
     options = parser.parse_args(arguments)
     try:
@@ -67,7 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
             options.port,
             options.data_dir,
             portal_url=options.portal,
-            watch=not options.no_watcher,
+            tells_alerts=not options.no_alerts,
             repeat_seconds=options.repeat_seconds,
         )
     except OSError as error:

@@ -30,7 +30,7 @@ class WorldServer(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, port: int, world: World, *, watcher: Watcher | None, portal_url: str) -> None:
+    def __init__(self, port: int, world: World, *, watcher: Watcher, portal_url: str) -> None:
         self.world = world
         self.watcher = watcher
         self.portal_url = portal_url
@@ -49,8 +49,8 @@ class WorldServer(ThreadingHTTPServer):
                 "latency_ms": round(now.latency_p95_seconds * 1000),
                 "payment_failure_percent": round(now.payment_failure_ratio * 100, 1),
             },
-            "alerts": self.watcher.alerts() if self.watcher else {},
-            "watcher": {"running": self.watcher is not None, "problem": self.watcher.problem if self.watcher else ""},
+            "alerts": self.watcher.alerts() if self.watcher.tells_alerts else {},
+            "watcher": {"tells_alerts": self.watcher.tells_alerts, "problem": self.watcher.problem},
             "portal_url": self.portal_url,
         }
 

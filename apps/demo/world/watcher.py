@@ -1,4 +1,4 @@
-"""Alertmanager's part where none runs: tells the portal what fires, what cleared and what was changed.
+"""Tells the portal of config changes and, where no Alertmanager runs, of what fires and what cleared.
 
 The payloads are Alertmanager's version 4, so the portal can't tell the difference. What could not be
 delivered is tried again for ever, also after a restart: the file keeps what the portal has not taken yet.
@@ -38,7 +38,10 @@ def post_json(url: str, body: dict[str, Any]) -> tuple[int, str]:
 
 
 class Watcher:
-    """Looks at the world every `look_seconds` and posts; firing alerts are repeated every `repeat_seconds`."""
+    """Looks at the world every `look_seconds` and posts; firing alerts are repeated every `repeat_seconds`.
+
+    Without `tells_alerts`, which is Alertmanager's part where one runs, it tells of changes only.
+    """
 
     def __init__(
         self,
@@ -47,6 +50,7 @@ class Watcher:
         portal_file: Path,
         state_file: Path,
         instance: str,
+        tells_alerts: bool = True,
         look_seconds: float = 1.0,
         repeat_seconds: float = 30.0,
         clock: Callable[[], float] = time.time,
@@ -55,6 +59,7 @@ class Watcher:
         self._portal_file = portal_file
         self._file = state_file
         self._instance = instance
+        self.tells_alerts = tells_alerts
         self._look_seconds = look_seconds
         self._repeat_seconds = repeat_seconds
         self._clock = clock
@@ -90,13 +95,15 @@ class Watcher:
 
     def look(self) -> None:
         """One round: note what fires or cleared, then post what the portal should know."""
-        self._note()
+        if self.tells_alerts:
+            self._note()
         if self._clock() < self._pause_until:
             return
         try:
             targets = self._targets()
             if targets:
-                self._post_alerts(targets["alertmanager_url"])
+                if self.tells_alerts:
+                    self._post_alerts(targets["alertmanager_url"])
                 self._post_changes(targets["change_url"])
             self._recovered()
         except OSError as error:

@@ -19,7 +19,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--port", type=int, default=urlsplit(settings.WORLD_URL).port or 80)
-        parser.add_argument("--no-watcher", action="store_true", help="a real Alertmanager tells the portal")
+        parser.add_argument("--no-alerts", action="store_true", help="a real Alertmanager tells the portal what fires")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -27,7 +27,7 @@ class Command(BaseCommand):
                 options["port"],
                 settings.DATA_DIR,
                 portal_url=settings.PUBLIC_URL,
-                watch=not options["no_watcher"],
+                tells_alerts=not options["no_alerts"],
             )
         except OSError as error:
             raise CommandError(f"The demo world can't start on port {options['port']}: {error.strerror}.") from error

@@ -43,9 +43,9 @@ function showAlerts(status) {
     return row;
   });
   byId("alerts").replaceChildren(...rows);
-  byId("watcher").textContent = !status.watcher.running
+  byId("watcher").textContent = status.watcher.problem || (!status.watcher.tells_alerts
     ? "Prometheus and Alertmanager watch this world and tell the portal."
-    : status.watcher.problem || (rows.length ? "This world tells the portal itself, as Alertmanager would."
+    : rows.length ? "This world tells the portal itself, as Alertmanager would."
       : "None yet. This world tells the portal itself, as Alertmanager would.");
 }
 
