@@ -132,8 +132,11 @@ def secret(name: str, *, data_dir: Path) -> str:
         ) from error
 
 
-def database(name: str, *, default: str) -> dict[str, Any]:
-    """A Django database from an address: sqlite:///path or postgres://user:password@host:port/name."""
+def database(name: str, *, default: str, pool_size: int) -> dict[str, Any]:
+    """A Django database from an address: sqlite:///path or postgres://user:password@host:port/name.
+
+    A process holds at most `pool_size` connections to PostgreSQL; 0 means a new one for each piece of work.
+    """
     value = _raw(name) or default
     scheme = value.split(":", 1)[0]
     if scheme not in {"sqlite", "postgres", "postgresql"}:
@@ -154,8 +157,10 @@ def database(name: str, *, default: str) -> dict[str, Any]:
         }
         found["TEST"] = {"NAME": str(path.with_name("test-portal.sqlite3"))}
     else:
-        found["CONN_MAX_AGE"] = 600
         found["CONN_HEALTH_CHECKS"] = True
+        if pool_size:
+            # Under ASGI each request has a thread of its own: connections that outlive a request belong to a pool.
+            options["pool"] = {"min_size": 0, "max_size": pool_size, "timeout": 3, "max_idle": 60}
         options.setdefault("connect_timeout", 5)
         options.setdefault("application_name", os.environ.get("PORTAL_PROCESS", "portal"))
     return found

@@ -47,8 +47,13 @@ METRICS_TOKEN = env.text("METRICS_TOKEN", default="", secret=True)
 
 # --- database, broker, mail -------------------------------------------------------------------------------------
 
+DATABASE_POOL_SIZE = env.number("DATABASE_POOL_SIZE", default=10, least=0, most=200)
 DATABASES: dict[str, dict[str, Any]] = {
-    "default": env.database("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'portal.sqlite3'}")
+    "default": env.database(
+        "DATABASE_URL",
+        default=f"sqlite:///{DATA_DIR / 'portal.sqlite3'}",
+        pool_size=0 if TESTING else DATABASE_POOL_SIZE,
+    )
 }
 REDIS_URL = env.text("REDIS_URL", default="", secret=True)
 EMBEDDED = not REDIS_URL
