@@ -26,7 +26,7 @@ from apps.people.models import User
 from apps.people.operations import revoke_token
 from tests.factories import actor, bearer, incident, person, superuser, token
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
 
 ROOT = Path(__file__).resolve().parents[2]
 TARGET = "tests.incidents.stream_app:application"
@@ -43,14 +43,16 @@ class Server:
         self.process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "granian", "--interface", "asgi", "--host", "127.0.0.1"),
-                *("--port", str(self.port), "--workers-kill-timeout", "10", "--log-level", "warning", TARGET),
+                *("--port", str(self.port), "--workers-kill-timeout", "20", "--log-level", "warning", TARGET),
             ],
             cwd=ROOT,
             env={**os.environ, **_database_of_the_test(), "DJANGO_SETTINGS_MODULE": "incidentportal.settings"},
         )
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 90
         while not self._answers():
-            assert time.monotonic() < deadline, "the server did not start"
+            if time.monotonic() > deadline:
+                self.stop()
+                pytest.fail("the server did not start")
             time.sleep(0.1)
 
     def _answers(self) -> bool:
@@ -113,14 +115,14 @@ class Events:
 
 @contextmanager
 def _open(server: Server, path: str, headers: dict[str, str]) -> Iterator[Events]:
-    with httpx.stream("GET", f"{server.url}{path}", headers=headers, timeout=8) as response:
+    with httpx.stream("GET", f"{server.url}{path}", headers=headers, timeout=30) as response:
         assert response.status_code == 200, response.read()
         assert response.headers["content-type"].startswith("text/event-stream")
         yield Events(response)
 
 
 def _status(server: Server, path: str, headers: dict[str, str] | None = None, method: str = "GET") -> int:
-    with httpx.stream(method, f"{server.url}{path}", headers=headers, timeout=8) as response:
+    with httpx.stream(method, f"{server.url}{path}", headers=headers, timeout=30) as response:
         return response.status_code
 
 
@@ -142,7 +144,7 @@ def test_a_new_line_arrives_at_once_with_its_number(running: Server) -> None:
         started = time.monotonic()
         operations.post(made.pk, "hello", actor=actor(rea))
         name, data, number = events.next()
-        assert time.monotonic() - started < 1.5
+        assert time.monotonic() - started < 3
         assert (name, data["kind"], data["text"], data["author"], number) == ("entry", "post", "hello", rea.name, "2")
         assert events.next() == ("state", {"version": 1, "seq": 2}, "")
 
@@ -248,21 +250,21 @@ def test_home_hears_only_that_something_changed(running: Server) -> None:
 
 
 def test_home_hears_nothing_of_what_it_may_not_see(running: Server) -> None:
-    hidden, shown = incident(severity="P4", visibility="private"), incident(severity="P4")
-    boss, outsider = actor(superuser()), person("viewer")
-    with _open(running, "/events/home/", bearer(outsider)) as events:
-        assert events.next()[0] == "open"
-        operations.post(hidden.pk, "secret", actor=boss)
-        time.sleep(1.5)
-        started = time.monotonic()
-        operations.post(shown.pk, "open", actor=boss)
-        assert events.next()[0] == "refetch"
-        assert time.monotonic() - started > 0.01
+    hidden, boss, outsider = incident(severity="P4", visibility="private"), superuser(), person("viewer")
+    with (
+        _open(running, "/events/home/", bearer(outsider)) as theirs,
+        _open(running, "/events/home/", bearer(boss)) as ours,
+    ):
+        assert (theirs.next()[0], ours.next()[0]) == ("open", "open")
+        operations.post(hidden.pk, "secret", actor=actor(boss))
+        assert ours.next()[0] == "refetch"
+        quiet = [line for line, _ in zip((x for x in theirs.response_lines() if x), range(3), strict=False)]
+        assert quiet == [": still here"] * 3
 
 
 def test_one_account_holds_only_so_many_streams(running: Server) -> None:
     made, headers = incident(severity="P4"), bearer(person("viewer"))
-    with httpx.Client(timeout=8, limits=httpx.Limits(max_connections=50)) as client:
+    with httpx.Client(timeout=30, limits=httpx.Limits(max_connections=50)) as client:
         held = [
             client.send(client.build_request("GET", running.url + _path(made), headers=headers), stream=True)
             for _ in range(21)
@@ -270,7 +272,7 @@ def test_one_account_holds_only_so_many_streams(running: Server) -> None:
         assert [answer.status_code for answer in held] == [200] * 20 + [429]
         for answer in held:
             answer.close()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 20
     while _status(running, _path(made), headers) != 200:
         assert time.monotonic() < deadline, "closed streams were not forgotten"
         time.sleep(0.2)
@@ -280,5 +282,5 @@ def test_the_server_stops_soon_though_streams_are_open() -> None:
     server, made = Server(), incident(severity="P4")
     with _open(server, _path(made), bearer(person("viewer"))) as events:
         assert events.next()[0] == "open"
-        assert server.stop() < 5
+        assert server.stop() < 8
         assert events.next()[:2] == ("end", {"reason": "stopping", "reconnect": True})
