@@ -39,6 +39,7 @@ DEFAULT_PACK = env.text("DEFAULT_PACK", default="novacron-v2")
 MESSAGE_LEASE_SECONDS = env.number("MESSAGE_LEASE_SECONDS", default=60, least=1, most=3600)
 MESSAGE_TIMEOUT_SECONDS = env.number("MESSAGE_TIMEOUT_SECONDS", default=15, least=1, most=300)
 MESSAGE_MAX_ATTEMPTS = env.number("MESSAGE_MAX_ATTEMPTS", default=12, least=1, most=100)
+ACK_LINK_HOURS = env.number("ACK_LINK_HOURS", default=24, least=1, most=720)  # how long the link in a page works
 WEBHOOK_ALLOW_PRIVATE = env.flag("WEBHOOK_ALLOW_PRIVATE", default=False)
 INTAKE_MAX_BYTES = 1024 * 1024
 PORTAL_TEAM = env.text("PORTAL_TEAM", default="")  # who hears of faults of the portal itself

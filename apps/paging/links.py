@@ -11,8 +11,6 @@ from django.urls import reverse
 from apps.foundation.clock import now
 from apps.paging.models import Page
 
-DEFAULT_HOURS = 24
-
 
 def _signer() -> Signer:
     return Signer(salt="paging.ack", sep=".")
@@ -38,7 +36,7 @@ def page_id_of(token: str) -> int | None:
 
 def link_lifetime() -> timedelta:
     """How long a link works after its page was made (setting `ACK_LINK_HOURS`)."""
-    return timedelta(hours=getattr(settings, "ACK_LINK_HOURS", DEFAULT_HOURS))
+    return timedelta(hours=settings.ACK_LINK_HOURS)
 
 
 def is_expired(page: Page) -> bool:
