@@ -15,7 +15,9 @@ from benchmarks.private import machine
 from benchmarks.rig import Rig, wait_until
 
 P95_TARGET_SECONDS, MAX_TARGET_SECONDS = 1.0, 2.0
-LATENESS = "SELECT extract(epoch FROM fired_at - due_at)::float AS late FROM engine_timer WHERE state = 'fired' AND due_at = %s"
+LATENESS = """
+SELECT extract(epoch FROM fired_at - due_at)::float AS late FROM engine_timer WHERE state = 'fired' AND due_at = %s
+"""
 
 
 def main() -> int:

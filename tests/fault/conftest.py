@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Any
 
 import pytest
@@ -68,7 +67,3 @@ def assert_each_paged_once(rig: Rig, count: int) -> None:
     )
     assert len(rows) == count
     assert {row["n"] for row in rows} == {1}
-
-
-def seconds_since(instant: datetime) -> float:
-    return (datetime.now(instant.tzinfo) - instant).total_seconds()
