@@ -15,7 +15,11 @@ KINDS = [ContactPointAdded.kind]
 
 
 def send_code(event: Event) -> None:
-    """Queue the code for the address that was added; nothing when it is gone or verified. A repeat changes nothing."""
+    """Queue the code for the address that was added; nothing when it is gone or verified. A repeat changes nothing.
+
+    The message has no recipient on purpose: one's own messages can be read in the portal, where the code would
+    prove nothing.
+    """
     point = ContactPoint.objects.filter(
         pk=event.payload["contact_point_id"], state=ContactPoint.State.UNVERIFIED
     ).first()
@@ -25,10 +29,10 @@ def send_code(event: Event) -> None:
     message = NewMessage(
         dedupe_key=f"contact-code:{point.pk}:{code}",
         channel=point.kind,
-        recipient_id=point.user_id,
+        recipient_id=None,
         endpoint_id=None,
         address=point.address,
-        subject=Subject("", ""),  # nobody's business but the person's
+        subject=Subject("", ""),
         title="Confirm that pages reach you here",
         body=f"The code is {code}. Open your contact points in the portal, choose this address, and verify it.",
     )

@@ -12,7 +12,8 @@ from apps.engine.events import DomainEvent
 class MessageFailed(DomainEvent):
     """A message to a person will not arrive: it was refused for good, or every attempt failed.
 
-    `recipient` is a name; `address` is told only where no account is behind it.
+    `recipient` is a name; `address` is told only where there is none, and the message is about something
+    that not everybody may see.
     """
 
     kind: ClassVar[str] = "messaging.message_failed"

@@ -134,7 +134,7 @@ def _tell(failed: Sequence[Message]) -> None:
                     channel=message.channel,
                     recipient_id=message.recipient_id,
                     recipient=names.get(message.pk, ""),
-                    address="" if message.recipient_id else message.address,
+                    address="" if message.recipient_id or not message.subject_kind else message.address,
                     title=message.title,
                     error=message.last_error,
                     attempts=message.attempts,
