@@ -19,6 +19,7 @@ STOP_SECONDS = 4.0
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 30.0
 STEADY_SECONDS = 30.0
+HEAD_START_SECONDS = 4.0
 LOG_LIMIT_BYTES = 5 * 1024 * 1024
 _LOOK_SECONDS = 0.1
 _LOUD = (" ERROR ", " CRITICAL ", "[ERROR]", "Traceback (most recent call last)")
@@ -76,18 +77,22 @@ class Supervisor:
     def run(self, *, ready: Callable[[], bool] | None = None, when_ready: Callable[[], None] | None = None) -> int:
         """Start all children and keep them running; returns 0 once all have stopped after a signal.
 
-        `when_ready` is called once, when `ready` first answers true.
+        `when_ready` is called once, when `ready` first answers true. The first child has the processors to itself
+        until then, or for a few seconds: a newcomer waits for the page, and for nothing else.
         """
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._on_signal)
         self._logs.mkdir(parents=True, exist_ok=True)
+        head_start_until = time.monotonic() + (HEAD_START_SECONDS if ready else 0.0)
         waiting = ready is not None
         try:
-            for child in self.children:
-                self._start(child)
+            self._start(self.children[0])
             while not self._signals:
+                is_ready = waiting and ready is not None and ready()
+                if is_ready or time.monotonic() >= head_start_until:
+                    self._start_rest()
                 self._restart_crashed()
-                if waiting and ready is not None and ready():
+                if is_ready:
                     waiting = False
                     if when_ready:
                         when_ready()
@@ -95,6 +100,11 @@ class Supervisor:
         finally:
             self._stop_all()
         return 0
+
+    def _start_rest(self) -> None:
+        for child in self.children:
+            if child.process is None:
+                self._start(child)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._signals += 1
