@@ -223,11 +223,18 @@ def test_a_private_incident_does_not_exist_for_outsiders() -> None:
     assert api.get(LIST).json()["results"] == []
     assert api.get(_path(made)).status_code == 404
     assert api.get(_path(made, "timeline")).status_code == 404
-    for verb in ("acknowledge", "resolve", "timeline", "visibility", "access"):
-        answer = api.post(_path(made, verb), {})
-        assert answer.status_code in {400, 404}, verb
+    for verb in ("acknowledge", "resolve", "timeline", "visibility", "access", "roles", "page-in"):
+        answer = api.post(_path(made, verb), {"nonsense": 1})
+        assert answer.status_code == 404, verb
         assert "Secret" not in answer.content.decode()
     assert Api(person("auditor")).get(_path(made)).status_code == 200
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("verb", ["roles", "severity", "phase", "access", "timeline", "resolve"])
+def test_who_may_not_hears_so_before_their_input_is_looked_at(verb: str) -> None:
+    answer = Api(person("viewer")).post(_path(incident(severity="P4"), verb), {"nonsense": 1})
+    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
 
 
 @pytest.mark.django_db

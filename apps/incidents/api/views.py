@@ -6,42 +6,43 @@ from collections.abc import Callable
 from typing import Any
 
 from django.db.models import QuerySet
+from django.utils.functional import cached_property
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
 
 from apps.foundation.errors import Invalid
 from apps.incidents import operations
-from apps.incidents.api import inputs
+from apps.incidents.api import inputs as taken
 from apps.incidents.api.filters import IncidentFilter
 from apps.incidents.api.serializers import IncidentDetailSerializer, IncidentSerializer, TimelineEntrySerializer
 from apps.incidents.models import Incident
-from apps.incidents.permissions import DECLARE
+from apps.incidents.permissions import COMMAND, DECLARE, RESPOND, VIEW, authorize
 from apps.incidents.queries import timeline, visible_to
 from apps.people.api.viewsets import PortalReadOnlyViewSet
 
-# The operations decide, since grants on the incident or its team may allow what the groups don't.
-_BY_OPERATION = (
-    "list",
-    "retrieve",
-    "timeline",
-    "acknowledge",
-    "roles",
-    "hand_over",
-    "release_role",
-    "severity",
-    "phase",
-    "milestones",
-    "page_in",
-    "resolve",
-    "reopen",
-    "keep_open",
-    "visibility",
-    "access",
-    "revoke_access",
-)
+# What an action on one incident needs. The operation checks it again under its lock; here it comes before the body is
+# looked at, so that nobody learns from an error of input what they may not do, or that a hidden incident exists.
+_NEEDS: dict[str, str] = {
+    "acknowledge": VIEW,  # whoever was paged may, too: the operation decides
+    "timeline": RESPOND,
+    "roles": RESPOND,
+    "hand_over": RESPOND,
+    "release_role": RESPOND,
+    "phase": RESPOND,
+    "milestones": RESPOND,
+    "page_in": RESPOND,
+    "severity": COMMAND,
+    "resolve": COMMAND,
+    "reopen": COMMAND,
+    "keep_open": COMMAND,
+    "visibility": COMMAND,
+    "access": COMMAND,
+    "revoke_access": COMMAND,
+}
 
 
 def _verb(request: Any) -> Callable[[Any], Any]:
@@ -57,7 +58,8 @@ class IncidentViewSet(PortalReadOnlyViewSet):
     """What is wrong now, and what was. Only incidents that the caller may see exist here."""
 
     scope_area = "incidents"
-    action_permissions = {**dict.fromkeys(_BY_OPERATION), "create": DECLARE}
+    # Grants on an incident or its team may allow what the groups don't, so `inputs` and the operations decide.
+    action_permissions = {**dict.fromkeys(["list", "retrieve", *_NEEDS]), "create": DECLARE}
     row_grants = True
     queryset = Incident.objects.select_related("team", "environment", "declared_by", "policy_version__pack").defer(
         "policy_version__text", "policy_version__document"
@@ -78,16 +80,26 @@ class IncidentViewSet(PortalReadOnlyViewSet):
         found: Incident = rows.get(pk=pk)
         return found
 
+    @cached_property
+    def row(self) -> Incident:
+        """The incident in the address, as the caller sees it before the verb; 404 where it is hidden."""
+        found: Incident = self.get_object()
+        return found
+
+    def inputs(self, serializer_class: type[BaseSerializer[Any]], *, partial: bool = False) -> dict[str, Any]:
+        if self.detail:
+            authorize(self.actor, self.row, _NEEDS[self.action])
+        return super().inputs(serializer_class, partial=partial)
+
     def _run(self, verb: Callable[..., Any], *args: Any, **given: Any) -> Response:
         """One operation on the incident in the address, under the caller's If-Match."""
-        incident = self.get_object()
-        self.perform(verb, incident.pk, *args, **given, expected_version=self.expected_version(incident))
-        return self.answer(self._incident(incident.pk))
+        self.perform(verb, self.row.pk, *args, **given, expected_version=self.expected_version(self.row))
+        return self.answer(self._incident(self.row.pk))
 
-    @extend_schema(request=inputs.DeclareInput, responses={201: IncidentDetailSerializer})
+    @extend_schema(request=taken.DeclareInput, responses={201: IncidentDetailSerializer})
     def create(self, request: Request) -> Response:
         """Declare an incident. Whom that pages, and when, the pack says."""
-        given = self.inputs(inputs.DeclareInput)
+        given = self.inputs(taken.DeclareInput)
         renamed = {"team": "team_id", "services": "service_ids", "environment": "environment_id"}
         incident = self.perform(
             operations.declare,
@@ -106,15 +118,16 @@ class IncidentViewSet(PortalReadOnlyViewSet):
             OpenApiParameter("after", OpenApiTypes.INT, description="only lines with a higher `seq`"),
         ],
     )
-    @extend_schema(methods=["POST"], request=inputs.PostInput, responses={201: TimelineEntrySerializer})
+    @extend_schema(methods=["POST"], request=taken.PostInput, responses={201: TimelineEntrySerializer})
     @action(detail=True, methods=["get", "post"], filterset_class=None)
     def timeline(self, request: Request, pk: str) -> Response:
         """All that happened, newest first; or add a note to it."""
-        incident = self.get_object()
         if request.method == "POST":
-            entry = self.perform(operations.post, incident.pk, **self.inputs(inputs.PostInput))
+            given = self.inputs(taken.PostInput)
+            self.expected_version(self.row)
+            entry = self.perform(operations.post, self.row.pk, **given)
             return self.answer(entry, status=201, serializer_class=TimelineEntrySerializer)
-        page = self.paginate_queryset(timeline(incident.pk, request.user, after=self._after()).order_by("-id"))
+        page = self.paginate_queryset(timeline(self.row.pk, request.user, after=self._after()).order_by("-id"))
         return self.get_paginated_response(TimelineEntrySerializer(page, many=True).data)
 
     def _after(self) -> int:
@@ -123,58 +136,58 @@ class IncidentViewSet(PortalReadOnlyViewSet):
             raise Invalid("`after` must be a whole number.", fields={"after": ["Not a whole number."]})
         return int(given)
 
-    @_verb(inputs.NothingInput)
+    @_verb(taken.NothingInput)
     @action(detail=True, methods=["post"])
     def acknowledge(self, request: Request, pk: str) -> Response:
         """Say that somebody looks at it: paging stops. A repeat changes nothing."""
-        self.inputs(inputs.NothingInput)
+        self.inputs(taken.NothingInput)
         return self._run(operations.acknowledge, via="api")
 
-    @_verb(inputs.TakeRoleInput)
+    @_verb(taken.TakeRoleInput)
     @action(detail=True, methods=["post"])
     def roles(self, request: Request, pk: str) -> Response:
         """Take a role, or give it. 409 names who holds it already."""
-        given = self.inputs(inputs.TakeRoleInput)
+        given = self.inputs(taken.TakeRoleInput)
         return self._run(operations.take_role, given["role"], given.get("user"))
 
-    @_verb(inputs.HandOverInput)
+    @_verb(taken.HandOverInput)
     @action(detail=True, methods=["post"], url_path="hand-over")
     def hand_over(self, request: Request, pk: str) -> Response:
         """Move a role from its holder to another person."""
-        given = self.inputs(inputs.HandOverInput)
+        given = self.inputs(taken.HandOverInput)
         return self._run(operations.hand_over, given["role"], given["user"])
 
-    @_verb(inputs.ReleaseRoleInput)
+    @_verb(taken.ReleaseRoleInput)
     @action(detail=True, methods=["post"], url_path="release-role")
     def release_role(self, request: Request, pk: str) -> Response:
         """Lay a role down."""
-        return self._run(operations.release_role, self.inputs(inputs.ReleaseRoleInput)["role"])
+        return self._run(operations.release_role, self.inputs(taken.ReleaseRoleInput)["role"])
 
-    @_verb(inputs.SeverityInput)
+    @_verb(taken.SeverityInput)
     @action(detail=True, methods=["post"])
     def severity(self, request: Request, pk: str) -> Response:
         """Change the severity; escalation starts anew under it."""
-        given = self.inputs(inputs.SeverityInput)
+        given = self.inputs(taken.SeverityInput)
         return self._run(operations.change_severity, given.pop("severity"), **given)
 
-    @_verb(inputs.PhaseInput)
+    @_verb(taken.PhaseInput)
     @action(detail=True, methods=["post"])
     def phase(self, request: Request, pk: str) -> Response:
         """Say how far the work has come."""
-        return self._run(operations.set_phase, self.inputs(inputs.PhaseInput)["phase"])
+        return self._run(operations.set_phase, self.inputs(taken.PhaseInput)["phase"])
 
-    @_verb(inputs.MilestoneInput)
+    @_verb(taken.MilestoneInput)
     @action(detail=True, methods=["post"])
     def milestones(self, request: Request, pk: str) -> Response:
         """Mark a milestone, or correct when it was reached."""
-        given = self.inputs(inputs.MilestoneInput)
+        given = self.inputs(taken.MilestoneInput)
         return self._run(operations.mark, given["milestone"], at=given.get("at"))
 
-    @_verb(inputs.PageInInput)
+    @_verb(taken.PageInInput)
     @action(detail=True, methods=["post"], url_path="page-in")
     def page_in(self, request: Request, pk: str) -> Response:
         """Call a person, a role or a team into the incident."""
-        given = self.inputs(inputs.PageInInput)
+        given = self.inputs(taken.PageInInput)
         return self._run(
             operations.page_in,
             user_id=given.get("user"),
@@ -183,40 +196,40 @@ class IncidentViewSet(PortalReadOnlyViewSet):
             reason=given.get("reason", ""),
         )
 
-    @_verb(inputs.ResolveInput)
+    @_verb(taken.ResolveInput)
     @action(detail=True, methods=["post"])
     def resolve(self, request: Request, pk: str) -> Response:
         """End the incident. A repeat changes nothing."""
-        return self._run(operations.resolve, **self.inputs(inputs.ResolveInput))
+        return self._run(operations.resolve, **self.inputs(taken.ResolveInput))
 
-    @_verb(inputs.ReopenInput)
+    @_verb(taken.ReopenInput)
     @action(detail=True, methods=["post"])
     def reopen(self, request: Request, pk: str) -> Response:
         """Open a resolved incident again: escalation starts from its first level."""
-        return self._run(operations.reopen, **self.inputs(inputs.ReopenInput))
+        return self._run(operations.reopen, **self.inputs(taken.ReopenInput))
 
-    @_verb(inputs.NothingInput)
+    @_verb(taken.NothingInput)
     @action(detail=True, methods=["post"], url_path="keep-open")
     def keep_open(self, request: Request, pk: str) -> Response:
         """Decline the portal's proposal to resolve."""
-        self.inputs(inputs.NothingInput)
+        self.inputs(taken.NothingInput)
         return self._run(operations.keep_open)
 
-    @_verb(inputs.VisibilityInput)
+    @_verb(taken.VisibilityInput)
     @action(detail=True, methods=["post"])
     def visibility(self, request: Request, pk: str) -> Response:
         """Make it private or open."""
-        given = self.inputs(inputs.VisibilityInput)
+        given = self.inputs(taken.VisibilityInput)
         return self._run(operations.change_visibility, given.pop("visibility"), **given)
 
-    @_verb(inputs.AccessInput)
+    @_verb(taken.AccessInput)
     @action(detail=True, methods=["post"])
     def access(self, request: Request, pk: str) -> Response:
         """Let one person see it."""
-        return self._run(operations.grant_access, self.inputs(inputs.AccessInput)["user"])
+        return self._run(operations.grant_access, self.inputs(taken.AccessInput)["user"])
 
-    @_verb(inputs.AccessInput)
+    @_verb(taken.AccessInput)
     @action(detail=True, methods=["post"], url_path="revoke-access")
     def revoke_access(self, request: Request, pk: str) -> Response:
         """Take a person's grant back."""
-        return self._run(operations.revoke_access, self.inputs(inputs.AccessInput)["user"])
+        return self._run(operations.revoke_access, self.inputs(taken.AccessInput)["user"])
