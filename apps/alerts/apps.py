@@ -11,7 +11,7 @@ class AlertsConfig(AppConfig):
     verbose_name = "Respond"
 
     def ready(self) -> None:
-        from apps.alerts import policy, subscribers
+        from apps.alerts import policy, portal_faults, subscribers
         from apps.alerts.operations import group, receipts_due
         from apps.alerts.panels import register_panels
         from apps.engine.registry import Sweeper, register_sweeper, subscribe
@@ -21,4 +21,5 @@ class AlertsConfig(AppConfig):
             Sweeper(name="alerts to group", task="alerts.group", queue="timers", run=group, due=receipts_due)
         )
         subscribe(["incidents.resolved", "incidents.reopened"], "alerts.groups", subscribers.follow_incident)
+        subscribe(["engine.portal_fault"], "alerts.portal_fault", portal_faults.open_incident)
         register_panels()

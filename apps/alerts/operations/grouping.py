@@ -29,6 +29,9 @@ BATCH = 200
 BATCH_BYTES = 1024 * 1024
 LOCK_CLASS = 0x616C7274  # "alrt": the first half of the advisory lock's key; the second is the integration's id
 ERROR_KEPT = 2_000
+DEADLOCKS_BORNE = 3
+DEADLOCK = "40P01"
+LIMIT_EXCEEDED = "54"  # a payload that is too much for PostgreSQL in some way: the payload's fault, though operational
 
 
 def receipts_due(at: datetime) -> bool:
@@ -43,7 +46,19 @@ def group() -> int:
     """
     oldest = Receipt.objects.filter(integration=OuterRef("pk"), state=Receipt.State.NEW).order_by("id").values("id")
     waiting = Integration.objects.annotate(oldest=Subquery(oldest[:1])).filter(oldest__isnull=False).order_by("oldest")
-    return sum(_group_one(pk) for pk in waiting.values_list("pk", flat=True))
+    return sum(_group_or_repeat(pk) for pk in waiting.values_list("pk", flat=True))
+
+
+def _group_or_repeat(integration_id: int) -> int:
+    """Group a batch; one that PostgreSQL sacrificed to end a deadlock is begun anew, so that no page waits for it."""
+    for _ in range(DEADLOCKS_BORNE):
+        try:
+            return _group_one(integration_id)
+        except OperationalError as error:
+            if _sqlstate(error) != DEADLOCK:
+                raise
+            logger.info("Grouping lost a deadlock; it begins anew.")
+    return _group_one(integration_id)
 
 
 def _group_one(integration_id: int) -> int:
@@ -96,12 +111,19 @@ def _attempt(integration: Integration, receipts: Sequence[Receipt], actor: Actor
     try:
         with transaction.atomic():
             _handle(integration, receipts, actor)
-    except (OperationalError, InterfaceError):
-        raise
+    except (OperationalError, InterfaceError) as error:
+        if not _sqlstate(error).startswith(LIMIT_EXCEEDED):
+            raise
+        return f"{type(error).__name__}: {error}"[:ERROR_KEPT]
     except Exception as error:  # whatever a payload provokes, the others go on
         logger.warning("Grouping %s receipts of %s failed.", len(receipts), integration, exc_info=True)
         return f"{type(error).__name__}: {error}"[:ERROR_KEPT]
     return ""
+
+
+def _sqlstate(error: Exception) -> str:
+    """PostgreSQL's code of what went wrong; empty on SQLite and for a lost connection."""
+    return str(getattr(error.__cause__, "sqlstate", None) or "")
 
 
 def _handle(integration: Integration, receipts: Sequence[Receipt], actor: Actor) -> None:
