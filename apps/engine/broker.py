@@ -19,6 +19,7 @@ from kombu.exceptions import ChannelError
 from kombu.transport import filesystem
 
 SCHEME = "files"
+_LONGEST_WAIT_SECONDS = 0.5
 
 
 class Channel(filesystem.Channel):
@@ -66,3 +67,7 @@ class Transport(filesystem.Transport):
 
     Channel = Channel
     driver_name = SCHEME
+
+    def drain_events(self, connection: Any, timeout: float | None = None) -> Any:
+        """A worker that is told to stop sees it only between two calls: keep them short."""
+        return super().drain_events(connection, timeout=min(timeout or _LONGEST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import os
 import socket
 import sys
@@ -44,6 +45,7 @@ class Command(BaseCommand):
         if settings.DEMO:
             call_command("seed_demo")
         connections.close_all()
+        gc.freeze()  # nothing of what is loaded needs to be taken apart at the end, which would take its time
         _forget_old_rings()
         supervisor = Supervisor(
             children(),
