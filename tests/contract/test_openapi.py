@@ -33,6 +33,7 @@ def test_schemathesis_finds_nothing() -> None:
         token = json.loads(rig.run("-m", "tests.contract.openapi_token"))["token"]
         command = [
             str(Path(sys.executable).parent / "schemathesis"),
+            f"--config-file={Path(__file__).with_name('schemathesis.toml')}",
             "run",
             f"{rig.url}/api/schema/?format=json",
             f"--header=Authorization: Bearer {token}",
