@@ -18,7 +18,7 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
 
-@worker_ready.connect
+@worker_ready.connect  # type: ignore[untyped-decorator]  # Celery has no types
 def _keep_what_is_loaded(**kwargs: Any) -> None:
     """Modules live as long as the worker: leaving them out of collections makes these, and stopping, quick."""
     gc.collect()

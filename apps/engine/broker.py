@@ -68,6 +68,7 @@ class Transport(filesystem.Transport):
     Channel = Channel
     driver_name = SCHEME
 
-    def drain_events(self, connection: Any, timeout: float | None = None) -> Any:
+    def drain_events(self, connection: Any, timeout: Any = None, **kwargs: Any) -> Any:
         """A worker that is told to stop sees it only between two calls: keep them short."""
-        return super().drain_events(connection, timeout=min(timeout or _LONGEST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS))
+        shorter = min(timeout or _LONGEST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS)
+        return super().drain_events(connection, timeout=shorter)  # type: ignore[no-untyped-call]  # kombu has no types
