@@ -137,12 +137,13 @@ def _deliver_one(listener: registry.Subscription, pk: int) -> int:
 
 def _record_failure(pk: int, name: str, error: Exception) -> None:
     with transaction.atomic():
-        row = Delivery.objects.select_for_update().get(pk=pk)
+        row = Delivery.objects.select_for_update(of=("self",)).select_related("event").get(pk=pk)
         row.attempts += 1
         row.last_error = f"{type(error).__name__}: {error}"[:2000]
         row.due_at = now() + timedelta(seconds=min(2**row.attempts, 300))
         if row.attempts >= MAX_ATTEMPTS:
             row.state = Delivery.State.FAILED
+        if row.attempts >= MAX_ATTEMPTS and row.event.kind != PortalFault.kind:  # a fault about a fault would go round
             report_fault(f"delivery:{name}", f"{name} can't handle an event", row.last_error)
         row.save(update_fields=["attempts", "last_error", "due_at", "state"])
 
