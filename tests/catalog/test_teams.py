@@ -39,7 +39,6 @@ def test_the_same_values_again_write_nothing() -> None:
 @pytest.mark.parametrize(
     ("fields", "named"),
     [
-        ({"slug": "core", "name": "Other"}, "slug"),
         ({"slug": "Not a slug", "name": "x"}, "slug"),
         ({"slug": "x", "name": ""}, "name"),
         ({"slug": "x", "name": "x", "time_zone": "Mars/Base"}, "time_zone"),
@@ -48,10 +47,16 @@ def test_the_same_values_again_write_nothing() -> None:
     ],
 )
 def test_wrong_values_are_told_by_field(fields: dict[str, object], named: str) -> None:
-    team("Core")
     with pytest.raises(Invalid) as caught:
         operations.create_team(fields, actor=SYSTEM)  # type: ignore[arg-type]  # wrong on purpose
     assert named in caught.value.fields
+
+
+def test_a_taken_slug_is_a_conflict() -> None:
+    team("Core")
+    with pytest.raises(Conflict) as caught:
+        operations.create_team({"slug": "core", "name": "Other"}, actor=SYSTEM)
+    assert (caught.value.code, list(caught.value.fields)) == ("taken", ["slug"])
 
 
 def test_a_team_follows_only_a_pack_with_an_active_version() -> None:

@@ -59,6 +59,13 @@ def test_a_wrong_text_is_a_problem_with_its_places() -> None:
     assert answer.json()["problems"][-1]["line"] == 1
 
 
+def test_a_text_that_is_too_long_is_told_so() -> None:
+    manager, body = person("manager"), {"text": "a" * 300_000}
+    assert "at most 262144" in post(manager, f"{PACKS}validate/", body).json()["problems"][0]["message"]
+    assert post(manager, f"{PACKS}import/", body).status_code == 400
+    assert post(manager, f"{PACKS}import/", {"text": "a" * 1_200_000}).status_code == 413
+
+
 def test_activation_over_the_api_needs_the_permission_and_the_scope() -> None:
     novacron()
     manager = person("manager")

@@ -38,7 +38,7 @@ def _valid(team: Team) -> Team:
 
 @operation
 def create_team(fields: TeamFields, *, reason: str = "", actor: Actor) -> Team:
-    """Make a team. Needs `catalog.add_team`. Invalid for wrong values, a taken slug included."""
+    """Make a team. Needs `catalog.add_team`. Invalid for wrong values, Conflict for a taken slug."""
     require(actor, "catalog.add_team")
     team = Team()
     applied(team, fields, _FIELDS)

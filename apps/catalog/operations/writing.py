@@ -35,13 +35,17 @@ def applied(row: M, fields: Mapping[str, Any], known: frozenset[str]) -> bool:
 
 
 def checked(row: M) -> M:
-    """The row, if all its values and constraints hold; Invalid that names the fields, else."""
+    """The row, if all its values and constraints hold; else Invalid, or Conflict for a taken name, with the fields."""
     try:
         row.full_clean()
     except ValidationError as error:
         faults = {("" if name == NON_FIELD_ERRORS else name): list(lines) for name, lines in error.message_dict.items()}
         name, lines = next(iter(faults.items()))
-        raise Invalid(f"{name}: {lines[0]}" if name else lines[0], fields=faults) from error
+        message = f"{name}: {lines[0]}" if name else lines[0]
+        codes = {each.code for several in error.error_dict.values() for each in several}
+        if codes == {"unique"}:
+            raise Conflict(message, code="taken", fields=faults) from error
+        raise Invalid(message, fields=faults) from error
     return row
 
 

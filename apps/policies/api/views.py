@@ -63,7 +63,7 @@ class VersionDetailSerializer(VersionSerializer):
 class TextInput(InputSerializer):
     """A pack as YAML."""
 
-    text = serializers.CharField(max_length=MOST_CHARACTERS, trim_whitespace=False)
+    text = serializers.CharField(trim_whitespace=False, help_text=f"at most {MOST_CHARACTERS} characters")
 
 
 @extend_schema_serializer(
