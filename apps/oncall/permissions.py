@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from apps.catalog.models import Membership
+from apps.catalog.permissions import leads_any_team
 from apps.catalog.queries import is_lead
 from apps.foundation.actor import Actor
 from apps.foundation.errors import Forbidden
@@ -25,6 +26,13 @@ def may_edit(actor: Actor, team_id: int | None, permission: str) -> bool:
 def require_edit(actor: Actor, team_id: int | None, permission: str) -> None:
     """Raise Forbidden unless `may_edit`."""
     if not may_edit(actor, team_id, permission):
+        require(actor, permission)
+
+
+def require_edit_somewhere(actor: Actor, permission: str) -> None:
+    """Raise Forbidden for who can't edit in any team, whatever the request asks for: before its body is looked at."""
+    user = user_of(actor)
+    if user is None or not leads_any_team(user):
         require(actor, permission)
 
 

@@ -105,10 +105,10 @@ def _body(call: Call, name: str, link: str, url: str) -> str:
         "",
     ]
     if link:
-        lines += ["Acknowledge, so that nobody else is called (one tap, no login):", link, ""]
+        lines += ["Acknowledge, so that others know that you have it (one tap, no login):", link, ""]
     lines += ["Open the incident:", url]
     if not link:
-        lines += ["Acknowledge there, so that nobody else is called."]
+        lines += ["Acknowledge there, so that others know that you have it."]
     return "\n".join(lines) + "\n"
 
 

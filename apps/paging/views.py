@@ -86,8 +86,16 @@ def _about(page: Page) -> dict[str, object]:
         "title": run.title if run else subject_title(subject),
         "severity": run.severity if run else "",
         "detected_at": run.detected_at if run else None,
+        "others": _others(subject),
         "url": f"{settings.PUBLIC_URL}{subject_url(subject)}",
     }
+
+
+def _others(subject: Subject) -> str:
+    """Whom an acknowledgement leaves to be called."""
+    rows = EscalationRun.objects.filter(subject_kind=subject.kind, subject_key=subject.key)
+    goes_on = rows.filter(track=EscalationRun.Track.MANAGEMENT, state=EscalationRun.State.RUNNING).exists()
+    return "Management still hears of it until it is over." if goes_on else "Nobody else is called."
 
 
 def _page_run(subject: Subject) -> EscalationRun | None:
@@ -106,7 +114,8 @@ def _notice(page: Page) -> Notice | None:
 
 def _yours(page: Page) -> Notice:
     at = f"{page.acknowledged_at:%H:%M:%S}" if page.acknowledged_at else "before"
-    return Notice("Acknowledged", f"You have it, {page.user.name} (since {at} UTC). Nobody else is called.", well=True)
+    others = _others(Subject(page.subject_kind, page.subject_key))
+    return Notice("Acknowledged", f"You have it, {page.user.name} (since {at} UTC). {others}", well=True)
 
 
 def _closed(page: Page) -> Notice:

@@ -126,6 +126,12 @@ def test_a_responder_covers_and_cancels(client: Client, rotation: Rotation) -> N
     assert cancelled.json()["cancelled_at"] is not None
 
 
+@pytest.mark.parametrize("path", ["rotations", "rotation-members", "overrides", "role-bindings"])
+def test_who_may_not_hears_so_before_the_body_is_looked_at(client: Client, path: str) -> None:
+    assert send(client, person("viewer"), f"{path}/", {"nonsense": 1}).status_code == 403
+    assert send(client, person("manager"), f"{path}/", {"nonsense": 1}).status_code == 400
+
+
 def test_a_viewer_covers_nothing(client: Client, rotation: Rotation) -> None:
     user = person("viewer")
     ends = (now() + timedelta(days=1)).isoformat()

@@ -9,7 +9,7 @@ from apps.paging.links import ack_link, ack_token
 from apps.paging.models import Acknowledgement, EscalationRun, Page
 from apps.paging.operations import acknowledge, page_people, restart, stop
 from tests.factories import actor
-from tests.paging.conftest import SYSTEM, World
+from tests.paging.conftest import SYSTEM, World, level, path_pack
 
 pytestmark = pytest.mark.django_db
 
@@ -56,6 +56,14 @@ def test_the_button_acknowledges_without_a_login(world: World, phone: Client) ->
     assert (done.user, done.via) == (page.user, "link")
     assert world.run(subject).state == EscalationRun.State.ACKNOWLEDGED
     assert world.events(subject, "acknowledged")[0].actor["kind"] == "link"
+
+
+def test_the_page_says_whom_an_acknowledgement_leaves_to_be_called(world: World, phone: Client) -> None:
+    page = first_page(world)
+    assert "Nobody else is called." in phone.get(link(page)).content.decode()
+    world.version = path_pack(level(1, "primary"), level(2, "secondary", "5m"), until="resolved")
+    page = first_page(world)
+    assert "Management still hears" in phone.post(link(page), follow=True).content.decode()
 
 
 def test_the_link_works_once(world: World, phone: Client) -> None:

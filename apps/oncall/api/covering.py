@@ -15,6 +15,7 @@ from apps.foundation.errors import Invalid
 from apps.oncall import operations
 from apps.oncall.api.fields import LARGEST_ID, row_id
 from apps.oncall.models import Override, RoleBinding, Rotation
+from apps.oncall.permissions import require_edit_somewhere
 from apps.oncall.queries import OnCallNow, on_call_now, visible_rotations
 from apps.people.api.serializers import InputSerializer
 from apps.people.api.viewsets import PortalReadOnlyViewSet, PortalViewSet
@@ -126,6 +127,7 @@ class OverrideViewSet(PortalReadOnlyViewSet):
     @extend_schema(request=OverrideInput, responses={201: OverrideSerializer})
     def create(self, request: Request) -> Response:
         """Put a person on call instead of whoever the rotation says."""
+        require_edit_somewhere(self.actor, "oncall.add_override")
         return self.answer(self.perform(operations.add_override, **self.inputs(OverrideInput)), status=201)
 
     @extend_schema(request=ReasonInput, responses=OverrideSerializer)
@@ -148,6 +150,7 @@ class RoleBindingViewSet(PortalReadOnlyViewSet):
     @extend_schema(request=RoleBindingInput, responses={201: RoleBindingSerializer})
     def create(self, request: Request) -> Response:
         """Say what a role means; it replaces what it meant before."""
+        require_edit_somewhere(self.actor, "oncall.change_rolebinding")
         return self.answer(self.perform(operations.bind_role, **self.inputs(RoleBindingInput)), status=201)
 
     def destroy(self, request: Request, pk: str) -> Response:

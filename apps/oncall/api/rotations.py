@@ -17,6 +17,7 @@ from apps.foundation.errors import Invalid
 from apps.oncall import operations
 from apps.oncall.api.fields import WallClockField, row_id
 from apps.oncall.models import Rotation, RotationMember
+from apps.oncall.permissions import require_edit_somewhere
 from apps.oncall.queries import shifts_of, visible_rotations
 from apps.oncall.schedule import gaps
 from apps.people.api.serializers import InputSerializer
@@ -160,6 +161,7 @@ class RotationViewSet(PortalReadOnlyViewSet):
     @extend_schema(request=RotationInput, responses={201: RotationSerializer})
     def create(self, request: Request) -> Response:
         """Make a rotation, with its members in their order."""
+        require_edit_somewhere(self.actor, "oncall.add_rotation")
         return self.answer(self.perform(operations.create_rotation, **self.inputs(RotationInput)), status=201)
 
     @extend_schema(request=HandoffInput, responses=RotationSerializer)
@@ -235,6 +237,7 @@ class MemberViewSet(PortalReadOnlyViewSet):
     @extend_schema(request=MemberInput, responses={201: MemberSerializer})
     def create(self, request: Request) -> Response:
         """Give a person a place. Somebody who has one keeps it."""
+        require_edit_somewhere(self.actor, "oncall.add_rotationmember")
         return self.answer(self.perform(operations.add_member, **self.inputs(MemberInput)), status=201)
 
     @extend_schema(request=EndInput, responses={200: MemberSerializer, 204: None})
