@@ -8,7 +8,6 @@ from django import forms
 from django.contrib import admin
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 from unfold.decorators import action
@@ -126,16 +125,8 @@ class IntegrationAdmin(ReadOnlyAdmin, PortalModelAdmin):
             team_id=given["team"].pk,
             service_id=service.pk if service else None,
         )
-        if made is None:
-            return self.go_to_list(request)
-        return self._show_address(request, made[0])
-
-    def _show_address(self, request: HttpRequest, integration: Integration) -> HttpResponse:
-        self._remember(request, integration)
-        context = {"integration": integration, "address_html": self.address_field(integration)}
-        response = render(request, "alerts/integration_made.html", context)
-        response["Cache-Control"] = "no-store"
-        return response
+        # Its own page shows the address.
+        return self.go_to_list(request) if made is None else self.go_to_row(request, str(made[0].pk))
 
     def _editable(self, request: HttpRequest, object_id: str | None, *states: str) -> bool:
         row = self.get_object(request, str(object_id))
@@ -209,8 +200,9 @@ class IntegrationAdmin(ReadOnlyAdmin, PortalModelAdmin):
         dialog={"title": "Give it a new key?", "description": "The old address is refused within two seconds."},
     )
     def rotate(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
-        made = self.perform(request, operations.rotate_key, self.row(request, object_id).pk)
-        return self.go_to_row(request, object_id) if made is None else self._show_address(request, made[0])
+        row = self.row(request, object_id)
+        self.perform(request, operations.rotate_key, row.pk, done="Put the new address into the sender now.")
+        return self.go_to_row(request, object_id)
 
     @action(
         description="Revoke",
