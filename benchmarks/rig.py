@@ -164,7 +164,7 @@ class Rig:
     def query(self, sql: str, *values: Any) -> list[dict[str, Any]]:
         """Rows as dictionaries; the statement is committed."""
         with psycopg.connect(f"{SERVER}/{self.database}", row_factory=dict_row) as connection:
-            found = connection.execute(sql, values)  # type: ignore[arg-type]  # statements of our own, not literals
+            found = connection.execute(sql, values)
             return found.fetchall() if found.description else []
 
     def value(self, sql: str, *values: Any) -> Any:
