@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import environ
+import structlog
 from django.core.exceptions import ImproperlyConfigured
 
 _TRUE = {"1", "true", "yes", "on"}
@@ -179,12 +180,23 @@ def mail(name: str, *, default: str) -> dict[str, Any]:
     return found
 
 
-def logging_config(level: str) -> dict[str, Any]:
-    """Structured logs on standard error, one line each."""
+def logging_config(level: str, form: str) -> dict[str, Any]:
+    """Structured logs on standard error, one line each: as text for people or as JSON for programs."""
+    last = structlog.processors.JSONRenderer() if form == "json" else structlog.dev.ConsoleRenderer(colors=False)
+    trace = [structlog.processors.format_exc_info] if form == "json" else []
+    line = {
+        "()": structlog.stdlib.ProcessorFormatter,
+        "foreign_pre_chain": [
+            structlog.stdlib.add_log_level,
+            structlog.stdlib.add_logger_name,
+            structlog.processors.TimeStamper(fmt="iso"),
+        ],
+        "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *trace, last],
+    }
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+        "formatters": {"line": line},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": {

@@ -24,6 +24,7 @@ DEMO = env.flag("DEMO", default=False)
 WORLD_URL = env.url("WORLD_URL", default="http://127.0.0.1:8900")
 LOG_LEVEL = env.choice("LOG_LEVEL", ["DEBUG", "INFO", "WARNING", "ERROR"], default="INFO")
 SECRET_KEY = env.secret("SECRET_KEY", data_dir=DATA_DIR)
+SECRET_KEY_FALLBACKS = env.listing("SECRET_KEY_FALLBACKS", default=[])
 ALLOWED_HOSTS = env.listing("ALLOWED_HOSTS", default=env.hosts_for(PUBLIC_URL))
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 ROOT_URLCONF = "incidentportal.urls"
@@ -305,4 +306,4 @@ __all__ = ["UNFOLD"]
 
 # --- logs -------------------------------------------------------------------------------------------------------
 
-LOGGING = env.logging_config(LOG_LEVEL)
+LOGGING = env.logging_config(LOG_LEVEL, env.choice("LOG_FORMAT", ["text", "json"], default="text"))
