@@ -43,7 +43,30 @@
     }
   };
 
+  // What Unfold's markup leaves out for those who don't use a mouse: landmarks, and toggles that are only spans.
+  const makeReachable = () => {
+    document.getElementById("main")?.setAttribute("role", "main");
+    for (const toggle of document.querySelectorAll('span[x-on\\:click*="sidebarMobileOpen"], span[x-on\\:click*="sidebarDesktopOpen"]')) {
+      toggle.setAttribute("role", "button");
+      toggle.setAttribute("tabindex", "0");
+      toggle.setAttribute("aria-label", "Show or hide the sidebar");
+      toggle.addEventListener("keydown", (event) => {
+        if (event.key !== "Enter" && event.key !== " ") return;
+        event.preventDefault();
+        toggle.click();
+      });
+    }
+  };
+  // SimpleBar calls all its regions the same.
+  window.addEventListener("load", () => {
+    document.querySelectorAll(".simplebar-content-wrapper").forEach((region, place) => {
+      const name = region.closest("#nav-sidebar-apps") ? "Pages of the portal" : `Scrollable content ${place}`;
+      region.setAttribute("aria-label", name);
+    });
+  });
+
   document.addEventListener("DOMContentLoaded", () => {
+    makeReachable();
     tick();
     setInterval(tick, 1000);
     setInterval(tickSlowly, 20000);

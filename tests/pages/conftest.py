@@ -32,8 +32,15 @@ def _database_url() -> str:
 
 
 @pytest.fixture
-def portal(transactional_db: None, tmp_path: Path) -> Iterator[str]:
+def portal(transactional_db: None, portal_server: str) -> str:
     """The address of a portal that serves the rows of this test; streams included."""
+    return portal_server
+
+
+@pytest.fixture(scope="session")
+def portal_server(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One server for all tests: it keeps nothing of a test but policy versions, whose ids never come back."""
+    tmp_path = tmp_path_factory.mktemp("portal")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -55,7 +62,7 @@ def portal(transactional_db: None, tmp_path: Path) -> Iterator[str]:
     log = (tmp_path / "server.log").open("w")
     server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
     try:
-        _wait_for(address, server)
+        _wait_for(address, server, tmp_path / "server.log")
         yield address
     finally:
         server.terminate()
@@ -67,7 +74,7 @@ def portal(transactional_db: None, tmp_path: Path) -> Iterator[str]:
         log.close()
 
 
-def _wait_for(address: str, server: subprocess.Popen[bytes]) -> None:
+def _wait_for(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
     until = time.monotonic() + 60
     while time.monotonic() < until:
         assert server.poll() is None, "the server ended at once"
@@ -75,8 +82,9 @@ def _wait_for(address: str, server: subprocess.Popen[bytes]) -> None:
             if httpx.get(f"{address}/healthz", timeout=5).status_code == 200:
                 return
         except httpx.TransportError:
-            time.sleep(0.2)
-    pytest.fail("the server did not answer within 60 s")
+            pass
+        time.sleep(0.2)
+    pytest.fail(f"the server did not answer within 60 s:\n{log.read_text()[-3000:]}")
 
 
 OpenPage = Callable[..., Any]
