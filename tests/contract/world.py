@@ -8,7 +8,7 @@ from typing import Any
 
 from django.test import Client
 
-from apps.alerts.models import Integration, Receipt
+from apps.alerts.models import Alert, AlertGroup, Integration, Receipt
 from apps.alerts.operations import group
 from apps.catalog.models import Change, Dependency, Environment, Membership
 from apps.engine.models import Delivery, Event, Pulse, Timer
@@ -17,8 +17,10 @@ from apps.foundation.actor import Actor
 from apps.foundation.clock import now
 from apps.incidents.models import Incident
 from apps.incidents.operations import change_visibility, post
-from apps.messaging.models import Message
+from apps.messaging.models import Message, WebhookEndpoint
 from apps.oncall.models import Override, RoleBinding, Rotation, RotationMember
+from apps.paging.models import EscalationRun, Page
+from apps.people.crypto import seal
 from apps.people.models import ContactPoint, User
 from apps.people.operations import create_service_account
 from tests import factories
@@ -87,6 +89,11 @@ def build() -> World:
         "role-bindings": RoleBinding.objects.get(role="primary").pk,
         "messages": Message.objects.filter(subject_kind="incident").first().pk,  # type: ignore[union-attr]  # a page
         "integrations": integration.pk,
+        "alerts": Alert.objects.get().pk,
+        "alert-groups": AlertGroup.objects.get().pk,
+        "pages": Page.objects.filter(subject_key=str(world.private_incident.pk)).first().pk,  # type: ignore[union-attr]  # paged
+        "escalations": EscalationRun.objects.filter(subject_key=str(world.private_incident.pk)).first().pk,  # type: ignore[union-attr]  # the same
+        "webhook-endpoints": _endpoint(people["manager"]).pk,
         "receipts": Receipt.objects.first().pk,
     }
     Pulse.objects.get_or_create(name="ticker", defaults={"at": now()})
@@ -119,6 +126,12 @@ def _from_an_alert(integration: Integration) -> Incident:
     group()
     deliver()
     return Incident.objects.get(title=SECRET_TITLE)
+
+
+def _endpoint(owner: User) -> WebhookEndpoint:
+    return WebhookEndpoint.objects.create(
+        name="Pipeline", url="https://pipeline.example.com/", secret_encrypted=seal("secret"), owner=owner
+    )
 
 
 def _visitors(people: dict[str, User]) -> dict[str, Client]:
