@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from apps.engine.views import healthz, metrics, readyz
 from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
+
+from apps.engine.views import healthz, metrics, readyz
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
