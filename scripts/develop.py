@@ -55,7 +55,8 @@ def fault(arguments: list[str], rounds: str) -> int:
     with found_services() as services:
         environ = environment(**services)
         environ.setdefault("FAULT_ROUNDS", rounds)
-        return run([PYTHON, "-m", "pytest", "tests/fault", *arguments], environ)
+        told = ["-rP", "--show-capture=stdout"]  # what the tests measured is worth reading also when they pass
+        return run([PYTHON, "-m", "pytest", "tests/fault", *told, *arguments], environ)
 
 
 def bench(arguments: list[str]) -> int:
