@@ -73,7 +73,9 @@ def next_pages(incidents: Sequence[Incident], zone: ZoneInfo, at: datetime) -> d
 def escalation_view(incident: Incident, powers: Powers, zone: ZoneInfo, at: datetime) -> EscalationView:
     """Where escalation of one incident stands and what is still to come."""
     runs = list(_runs([incident.pk]))
-    steps = _steps(runs, zone, at)[incident.pk]
+    coming = _steps(runs, zone, at)[incident.pk]
+    # The end of one track is no news while the other still has somebody to call.
+    steps = [step for step in coming if not step.ends_path] or coming
     running = [run for run in runs if run.state == EscalationRun.State.RUNNING]
     state, tone = _state_text(incident, runs, running)
     first = min(running, key=lambda run: run.track != EscalationRun.Track.PAGE, default=None)
@@ -98,6 +100,8 @@ def _state_text(
     if not runs:
         return "Nobody is paged for this severity.", ""
     if paging is not None and paging.state == EscalationRun.State.RUNNING:
+        if any(run.track == EscalationRun.Track.MANAGEMENT for run in running):
+            return "Nobody has acknowledged. The levels are called in turn until it is resolved.", "danger"
         return "Runs until somebody acknowledges.", "danger"
     return _after_paging(running, nobody_answered=paging is not None and paging.state == EscalationRun.State.EXHAUSTED)
 

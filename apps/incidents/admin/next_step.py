@@ -127,7 +127,7 @@ def _unanswered(powers: Powers, take: Button, *, was_paged: bool) -> NextStep:
         buttons.append(Button("Acknowledge", "acknowledge", style="danger lg", icon="check"))
     if powers.command:
         buttons.append(Button(take.label, take.verb, take.fields, "lg", icon=take.icon))
-    text = "You were paged." if was_paged else "Escalation goes on until somebody does."
+    text = "You were paged." if was_paged else "Acknowledge it, so that everybody knows somebody is on it."
     if was_paged:
         text += " Acknowledge, and escalation stops."
     return NextStep("Nobody has acknowledged", text, "danger", "notifications_active", tuple(buttons))
