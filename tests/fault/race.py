@@ -33,9 +33,10 @@ def main(count: int) -> None:
     for number, incident in enumerate(made):
         run, at = runs[str(incident.pk)], first + timedelta(seconds=number * 0.06)
         Timer.objects.filter(kind="paging.escalate", key=str(run.pk), run=run.run).update(due_at=at, try_at=at)
-        plan.append((at + timedelta(seconds=random.uniform(-0.01, 0.09)), run))
+        # Around the instant at which workers usually get to it, so that each side wins many.
+        plan.append((at + timedelta(seconds=random.uniform(-0.02, 0.25)), run))
     committed = {}
-    for at, run in plan:
+    for at, run in sorted(plan, key=lambda item: item[0]):
         time.sleep(max(0.0, (at - now()).total_seconds()))
         acknowledge(Subject(run.subject_kind, run.subject_key), via="web", actor=actor)
         committed[run.pk] = now().timestamp()
