@@ -88,6 +88,7 @@ class Timer(models.Model):
         ]
         indexes: ClassVar = [
             models.Index(fields=["kind", "try_at"], name="timer_due", condition=Q(state="pending")),
+            models.Index(fields=["try_at"], name="timer_next_due", condition=Q(state="pending")),
             models.Index(fields=["kind", "key"], name="timer_pending_by_key", condition=Q(state="pending")),
         ]
 

@@ -29,8 +29,9 @@ def timers_due(at: datetime) -> bool:
 
 
 def next_due_at() -> datetime | None:
-    """When the next pending timer falls due, so that the ticker can wake for it."""
-    return Timer.objects.filter(state=Timer.State.PENDING).order_by("try_at").values_list("try_at", flat=True).first()
+    """When the next timer falls due that is not due yet, so that the ticker can wake for it."""
+    ahead = Timer.objects.filter(state=Timer.State.PENDING, try_at__gt=now())
+    return ahead.order_by("try_at").values_list("try_at", flat=True).first()
 
 
 def fire_timers() -> int:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+from datetime import timedelta
 
 import pytest
 from django.db import connection, connections, transaction
 
 from apps.engine.models import Event, Timer
 from apps.engine.operations import MAX_ATTEMPTS
-from apps.engine.sweep import fire_timers
+from apps.engine.sweep import fire_timers, next_due_at
 from apps.engine.timers import NewTimer, schedule_many
 from apps.foundation.clock import now
 from tests.engine.conftest import Bells, set_timer
@@ -133,3 +134,11 @@ def test_four_sweeps_at_once_fire_each_of_five_hundred_timers_once(bells: Bells)
     while fire_timers():
         pass
     assert [bells.rung(name) for name in names] == [1] * 500
+
+
+def test_the_ticker_is_told_of_the_next_instant_also_while_something_due_waits(bells: Bells) -> None:
+    bells.make("late", "soon")
+    set_timer("late")
+    with transaction.atomic():
+        schedule_many([NewTimer("test.bell", "soon", 1, 0, now() + timedelta(seconds=5))])
+    assert next_due_at() == Timer.objects.get(key="soon").due_at
