@@ -6,7 +6,7 @@ to title, link and protect it; every list, stream, search and history view asks 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,13 +43,19 @@ def register_subject(kind: SubjectKind) -> None:
     _kinds[kind.kind] = kind
 
 
-def visible_subjects(user: Any, *, prefix: str = "subject") -> Q:
+def visible_subjects(
+    user: Any, *, prefix: str = "subject", without: Collection[str] = (), only: Collection[str] | None = None
+) -> Q:
     """A filter for rows with `<prefix>_kind` and `<prefix>_key`: only subjects that `user` may see.
 
-    Rows that speak of nothing in particular (an empty kind) pass; a kind that nobody owns does not.
+    Rows that speak of nothing in particular (an empty kind) pass; a kind that nobody owns does not, nor do those
+    `without` names: an owner whose own rows are as visible as their subjects leaves its own kind out. Whoever knows
+    which kinds there are says so by `only`: each kind costs a subquery.
     """
     allowed = Q(**{f"{prefix}_kind": ""})
     for kind in _kinds.values():
+        if kind.kind in without or (only is not None and kind.kind not in only):
+            continue
         allowed |= Q(**{f"{prefix}_kind": kind.kind, f"{prefix}_key__in": kind.visible_keys(user)})
     return allowed
 
