@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+
+class StateConfig(AppConfig):
+    """Configuration documents, their versions, backups and diffs."""
+
+    name = "apps.state"
+    label = "state"
+    verbose_name = "Prepare"
+
+    def ready(self) -> None:
+        from apps.engine.registry import Sweeper, register_sweeper
+        from apps.foundation.subjects import SubjectKind, register_subject
+        from apps.state import queries
+        from apps.state.operations import capturing
+
+        register_subject(
+            SubjectKind(
+                kind=queries.SUBJECT_KIND, titles=queries.titles, url=queries.url, visible_keys=queries.visible_keys
+            )
+        )
+        register_sweeper(
+            Sweeper(
+                "captures", capturing.CAPTURE_TASK, capturing.CAPTURE_QUEUE, capturing.capture_due, queries.captures_due
+            )
+        )
