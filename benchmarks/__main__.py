@@ -7,7 +7,7 @@ import sys
 
 from benchmarks.private import ROOT, machine
 
-ALL = ("timers", "latency", "grouping", "intake")
+ALL = ("timers", "latency", "grouping", "intake", "flags")
 
 
 def main() -> int:

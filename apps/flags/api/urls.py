@@ -1,0 +1,12 @@
+"""The addresses of this app under /api/v1/."""
+
+from __future__ import annotations
+
+from rest_framework.routers import BaseRouter
+
+from apps.flags.api.views import FlagViewSet
+
+
+def register(router: BaseRouter) -> None:
+    """Called once by the project."""
+    router.register("flags", FlagViewSet)

@@ -1,0 +1,216 @@
+"""Kill switches over the API: each verb calls one operation and answers with the flag and its ETag."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import django_filters
+from django.db.models import Prefetch, QuerySet
+from django.utils.functional import cached_property
+from drf_spectacular.utils import extend_schema, extend_schema_field
+from rest_framework import serializers
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
+
+from apps.catalog.models import Service
+from apps.catalog.queries import visible_services
+from apps.flags import operations
+from apps.flags.api.inputs import FlagEditInput, FlagInput, KillInput, ReasonInput
+from apps.flags.models import Flag
+from apps.flags.permissions import CHANGE, KILL, VIEW, authorize, require_add_somewhere
+from apps.flags.queries import KillPreview, preview_kill, visible_flags, with_about_shown
+from apps.people.api.viewsets import PortalReadOnlyViewSet
+from apps.people.models import User
+
+# What an action on one flag needs, asked before its body is looked at; the operation asks again under its lock.
+_NEEDS = {
+    "partial_update": CHANGE,
+    "kill": KILL,
+    "bring_back": KILL,
+    "disable": CHANGE,
+    "enable": CHANGE,
+    "preview": VIEW,
+}
+
+
+class FlagSerializer(serializers.ModelSerializer[Flag]):
+    """A switch in one environment.
+
+    `about_…` and `state_reason` are empty also where the caller may not know what it was killed for.
+    """
+
+    environment = serializers.CharField(source="environment.slug", read_only=True)
+    owner = serializers.IntegerField(source="owner_id", read_only=True)
+    services = serializers.SerializerMethodField()
+    state_changed_by = serializers.IntegerField(source="state_changed_by_id", read_only=True, allow_null=True)
+    state_reason = serializers.SerializerMethodField()
+    about_kind = serializers.SerializerMethodField()
+    about_key = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Flag
+        fields = (
+            "id",
+            "key",
+            "environment",
+            "name",
+            "description",
+            "owner",
+            "services",
+            "blast_radius",
+            "rollback_expectation",
+            "state",
+            "state_reason",
+            "state_changed_at",
+            "state_changed_by",
+            "about_kind",
+            "about_key",
+            "version",
+        )
+        read_only_fields = fields
+
+    @extend_schema_field(serializers.ListField(child=serializers.IntegerField()))
+    def get_services(self, flag: Flag) -> list[int]:
+        return [service.pk for service in flag.services.all()]
+
+    def get_state_reason(self, flag: Flag) -> str:
+        return flag.state_reason if getattr(flag, "about_is_shown", False) else ""
+
+    def get_about_kind(self, flag: Flag) -> str:
+        return flag.about_kind if getattr(flag, "about_is_shown", False) else ""
+
+    def get_about_key(self, flag: Flag) -> str:
+        return flag.about_key if getattr(flag, "about_is_shown", False) else ""
+
+
+class ServiceNameSerializer(serializers.Serializer[Service]):
+    """A service, and the team that owns it."""
+
+    id = serializers.IntegerField()
+    slug = serializers.CharField()
+    name = serializers.CharField()
+    owner = serializers.IntegerField(source="owner_id")
+
+
+class KillPreviewSerializer(serializers.Serializer[KillPreview]):
+    """What a kill would change. `before` and `after` are what programs get."""
+
+    before = serializers.CharField()
+    after = serializers.CharField()
+    changes_anything = serializers.BooleanField()
+    services = ServiceNameSerializer(many=True)
+    dependants = ServiceNameSerializer(many=True, help_text="what needs the services, the nearest first")
+    blast_radius = serializers.CharField()
+    rollback_expectation = serializers.CharField()
+    waits_seconds = serializers.IntegerField(help_text="after which every process answers so")
+
+
+class FlagFilter(django_filters.FilterSet):
+    """By key, environment, owner, service and state."""
+
+    environment = django_filters.CharFilter(field_name="environment__slug", label="slug of an environment")
+    owner = django_filters.NumberFilter(field_name="owner_id", label="id of a team")
+    service = django_filters.NumberFilter(method="of_service", label="id of a service")
+
+    class Meta:
+        model = Flag
+        fields = ("key", "state")
+
+    def of_service(self, rows: QuerySet[Flag], name: str, value: Any) -> QuerySet[Flag]:
+        return rows.filter(pk__in=Flag.services.through.objects.filter(service_id=value).values("flag_id"))
+
+
+def _verb(request: Any) -> Callable[[Any], Any]:
+    """A POST on one flag that takes `request` and answers with the flag."""
+
+    def decorate(func: Any) -> Any:
+        return extend_schema(request=request, responses=FlagSerializer)(func)
+
+    return decorate
+
+
+class FlagViewSet(PortalReadOnlyViewSet):
+    """Kill switches. Programs ask for their values under /ofrep/v1/."""
+
+    scope_area = "flags"
+    # Grants on a flag and leading its team allow what groups don't: `inputs` and the operations decide.
+    action_permissions = dict.fromkeys(["list", "retrieve", "create", *_NEEDS])
+    row_grants = True
+    queryset = Flag.objects.all()
+    serializer_class = FlagSerializer
+    filterset_class = FlagFilter
+
+    def visible(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        user = self.request.user
+        services = Prefetch("services", visible_services(user).order_by("pk"))
+        return with_about_shown(visible_flags(user), user).prefetch_related(services)
+
+    @cached_property
+    def row(self) -> Flag:
+        """The flag in the address, as the caller sees it before the verb; 404 where it is hidden."""
+        found: Flag = self.get_object()
+        return found
+
+    def inputs(self, serializer_class: type[BaseSerializer[Any]], *, partial: bool = False) -> dict[str, Any]:
+        if self.detail:
+            authorize(self.actor, self.row, _NEEDS[self.action])
+        return super().inputs(serializer_class, partial=partial)
+
+    def _flag(self, pk: int) -> Flag:
+        """The flag as it is after a verb; the caller may no longer see it, but has just changed it."""
+        user = self.request.user
+        services = Prefetch("services", visible_services(user).order_by("pk"))
+        rows = with_about_shown(Flag.objects.select_related("environment"), user)
+        return rows.prefetch_related(services).get(pk=pk)
+
+    def _run(self, verb: Callable[..., Flag], **given: Any) -> Response:
+        """One operation on the flag in the address, under the caller's If-Match."""
+        self.perform(verb, self.row.pk, **given, expected_version=self.expected_version(self.row))
+        return self.answer(self._flag(self.row.pk))
+
+    @extend_schema(request=FlagInput, responses={201: FlagSerializer})
+    def create(self, request: Request) -> Response:
+        """Make a flag that is on; leads may for their teams."""
+        require_add_somewhere(self.actor)
+        given = self.inputs(FlagInput)
+        made = self.perform(operations.create_flag, given.pop("key"), **given)
+        return self.answer(self._flag(made.pk), status=201)
+
+    @extend_schema(request=FlagEditInput(partial=True), responses=FlagSerializer)
+    def partial_update(self, request: Request, pk: str) -> Response:
+        """Change what is named; the rest stays. The state has verbs of its own."""
+        return self._run(operations.edit_flag, **self.inputs(FlagEditInput, partial=True))
+
+    @_verb(KillInput)
+    @action(detail=True, methods=["post"])
+    def kill(self, request: Request, pk: str) -> Response:
+        """Make it answer false, in every process within 2 seconds. A repeat changes nothing."""
+        return self._run(operations.kill, **self.inputs(KillInput))
+
+    @_verb(KillInput)
+    @action(detail=True, methods=["post"], url_path="bring-back")
+    def bring_back(self, request: Request, pk: str) -> Response:
+        """Make a killed flag answer true again. A repeat changes nothing."""
+        return self._run(operations.bring_back, **self.inputs(KillInput))
+
+    @_verb(ReasonInput)
+    @action(detail=True, methods=["post"])
+    def disable(self, request: Request, pk: str) -> Response:
+        """Leave the answer to each caller's own default. 409 while it is killed."""
+        return self._run(operations.disable, **self.inputs(ReasonInput))
+
+    @_verb(ReasonInput)
+    @action(detail=True, methods=["post"])
+    def enable(self, request: Request, pk: str) -> Response:
+        """Make a disabled flag answer true. 409 while it is killed."""
+        return self._run(operations.enable, **self.inputs(ReasonInput))
+
+    @extend_schema(responses=KillPreviewSerializer)
+    @action(detail=True, methods=["get"])
+    def preview(self, request: Request, pk: str) -> Response:
+        """What a kill would change, and for whom. Nothing is changed."""
+        user = request.user if isinstance(request.user, User) else None
+        return Response(KillPreviewSerializer(preview_kill(self.get_object(), user=user)).data)

@@ -1,0 +1,85 @@
+"""What happens to kill switches. The subject of each is `Subject("flag", "<id>")`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from apps.engine.events import DomainEvent
+
+
+@dataclass(frozen=True)
+class FlagEvent(DomainEvent):
+    """What all of them tell; `environment` is a slug, `about_…` the subject on whose account it was done, if any."""
+
+    flag_id: int
+    key: str
+    environment: str
+    name: str
+    reason: str
+    about_kind: str
+    about_key: str
+
+
+@dataclass(frozen=True)
+class FlagCreated(FlagEvent):
+    kind: ClassVar[str] = "flags.created"
+
+
+@dataclass(frozen=True)
+class FlagEdited(FlagEvent):
+    """What describes it changed; its state did not."""
+
+    kind: ClassVar[str] = "flags.edited"
+
+
+@dataclass(frozen=True)
+class FlagKilled(FlagEvent):
+    """From now on it answers false."""
+
+    kind: ClassVar[str] = "flags.killed"
+
+
+@dataclass(frozen=True)
+class FlagBroughtBack(FlagEvent):
+    """It answers true again; `about_…` is still what it had been killed for."""
+
+    kind: ClassVar[str] = "flags.brought_back"
+
+
+@dataclass(frozen=True)
+class FlagDisabled(FlagEvent):
+    """From now on callers use their own default."""
+
+    kind: ClassVar[str] = "flags.disabled"
+
+
+@dataclass(frozen=True)
+class FlagEnabled(FlagEvent):
+    """It answers true, where callers used their own default before."""
+
+    kind: ClassVar[str] = "flags.enabled"
+
+
+@dataclass(frozen=True)
+class FlagGrantGiven(DomainEvent):
+    """A person or a group got a permission for one flag."""
+
+    kind: ClassVar[str] = "flags.grant_given"
+
+    permission: str
+    user_id: int | None
+    group: str | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class FlagGrantTaken(DomainEvent):
+    """A person or a group lost a permission for one flag."""
+
+    kind: ClassVar[str] = "flags.grant_taken"
+
+    permission: str
+    user_id: int | None
+    group: str | None
+    reason: str

@@ -1,0 +1,217 @@
+"""The two ways in: ASGI and WSGI around the same core."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from asyncio import AbstractEventLoop, Future
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from contextlib import suppress
+from http import HTTPStatus
+from typing import Any
+
+from apps.flags.ofrep.core import (
+    CUT_OFF,
+    MAX_BYTES,
+    TOO_LARGE,
+    UNAVAILABLE,
+    Answer,
+    Head,
+    Target,
+    admit,
+    credential,
+    locate,
+    refuse_head,
+    respond,
+)
+from apps.flags.ofrep.watcher import Watcher
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+WAIT_SECONDS = 1.5
+_HEADERS = {
+    b"authorization": "authorization",
+    b"x-api-key": "api_key",
+    b"x-environment": "environment",
+    b"content-length": "content_length",
+    b"content-encoding": "content_encoding",
+    b"if-none-match": "if_none_match",
+}
+
+_starting = threading.Lock()
+_watcher: Watcher | None = None
+
+
+def watcher() -> Watcher:
+    """This process's watcher, started with the first request: never before a server forks its workers."""
+    global _watcher  # noqa: PLW0603  # one per process
+    if _watcher is None:
+        with _starting:
+            if _watcher is None:
+                _watcher = Watcher()
+    return _watcher
+
+
+def stop_watcher() -> None:
+    """End the thread and give its connection back; the next request starts anew."""
+    global _watcher  # the same
+    with _starting:
+        running, _watcher = _watcher, None
+    if running is not None:
+        running.stop()
+
+
+def _forget() -> None:
+    """In a forked child there is no such thread: it starts one of its own."""
+    global _watcher, _starting  # the same
+    _watcher, _starting = None, threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forget)
+
+
+# --- ASGI ---------------------------------------------------------------------------------------------------------
+
+
+async def asgi_ofrep(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer one request below /ofrep/, from memory."""
+    answer = await _answer_async(scope, receive)
+    headers = [(name.lower().encode(), value.encode("latin-1", "replace")) for name, value in answer.headers]
+    if answer.status not in (204, 304):
+        headers.append((b"content-length", b"%d" % len(answer.body)))
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})
+
+
+async def _answer_async(scope: Scope, receive: Receive) -> Answer:
+    if scope["type"] != "http":
+        raise RuntimeError("Flags are asked for by HTTP only.")
+    target = locate(scope["method"], scope["path"])
+    if isinstance(target, Answer):
+        return target
+    given = {}
+    for name, value in scope["headers"]:
+        if name in _HEADERS:
+            given[_HEADERS[name]] = value.decode("latin-1")
+    head = Head(**given)
+    digest = credential(head)
+    if isinstance(digest, Answer):
+        return digest
+    running = watcher()
+    known, is_certain = running.find(digest)
+    if not is_certain or running.snapshot is None:
+        await _look_async(running, digest)
+        known, is_certain = running.find(digest)
+    refused = _refuse(running, known, is_certain=is_certain) or refuse_head(head)
+    if refused is not None:
+        return refused
+    body = await _read_async(receive)
+    return body if isinstance(body, Answer) else _respond(running, target, head, body)
+
+
+def _refuse(running: Watcher, known: Any, *, is_certain: bool) -> Answer | None:
+    return admit(known) if is_certain and running.snapshot is not None else UNAVAILABLE
+
+
+def _respond(running: Watcher, target: Target, head: Head, body: bytes) -> Answer:
+    snapshot = running.snapshot
+    return UNAVAILABLE if snapshot is None else respond(target, head, body, snapshot)
+
+
+async def _look_async(running: Watcher, digest: str) -> None:
+    """Wait in the event loop for the next look."""
+    loop = asyncio.get_running_loop()
+    looked: Future[None] = loop.create_future()
+    if running.ask(digest, lambda: _wake(loop, looked)):
+        with suppress(TimeoutError):
+            await asyncio.wait_for(looked, WAIT_SECONDS)
+
+
+def _wake(loop: AbstractEventLoop, looked: Future[None]) -> None:
+    def settle() -> None:
+        if not looked.done():
+            looked.set_result(None)
+
+    with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        loop.call_soon_threadsafe(settle)
+
+
+async def _read_async(receive: Receive) -> bytes | Answer:
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            # Gone, or its chunks are malformed: granian says the same of both, so there may be somebody to tell.
+            return CUT_OFF
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > MAX_BYTES:
+            return TOO_LARGE
+        chunks.append(chunk)
+        if not message.get("more_body", False):
+            return b"".join(chunks)
+
+
+# --- WSGI ---------------------------------------------------------------------------------------------------------
+
+
+def wsgi_ofrep(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    """The same for a WSGI server."""
+    answer = _answer(environ)
+    headers = list(answer.headers)
+    if answer.status not in (204, 304):
+        headers.append(("Content-Length", str(len(answer.body))))
+    start_response(f"{answer.status} {HTTPStatus(answer.status).phrase}", headers)
+    return [answer.body]
+
+
+def _answer(environ: dict[str, Any]) -> Answer:
+    # WSGI hands the decoded bytes of the path over as if they were latin-1.
+    path = environ.get("PATH_INFO", "").encode("latin-1", "replace").decode("utf-8", "replace")
+    target = locate(environ["REQUEST_METHOD"], path)
+    if isinstance(target, Answer):
+        return target
+    head = Head(
+        environ.get("HTTP_AUTHORIZATION"),
+        environ.get("HTTP_X_API_KEY"),
+        environ.get("HTTP_X_ENVIRONMENT"),
+        environ.get("CONTENT_LENGTH"),
+        environ.get("HTTP_CONTENT_ENCODING"),
+        environ.get("HTTP_IF_NONE_MATCH"),
+    )
+    digest = credential(head)
+    if isinstance(digest, Answer):
+        return digest
+    running = watcher()
+    known, is_certain = running.find(digest)
+    if not is_certain or running.snapshot is None:
+        looked = threading.Event()
+        if running.ask(digest, looked.set):
+            looked.wait(WAIT_SECONDS)
+        known, is_certain = running.find(digest)
+    refused = _refuse(running, known, is_certain=is_certain) or refuse_head(head)
+    if refused is not None:
+        return refused
+    body = _read(environ)
+    return body if isinstance(body, Answer) else _respond(running, target, head, body)
+
+
+def _read(environ: dict[str, Any]) -> bytes | Answer:
+    """The whole body. A WSGI server may give less than asked for, so it is read until its length or its end."""
+    length = environ.get("CONTENT_LENGTH")
+    wanted = int(length) if length else MAX_BYTES + 1
+    chunks: list[bytes] = []
+    while wanted > 0:
+        chunk = environ["wsgi.input"].read(wanted)
+        if not chunk:
+            break
+        chunks.append(chunk)
+        wanted -= len(chunk)
+    body = b"".join(chunks)
+    if length and len(body) < int(length):
+        return CUT_OFF
+    return body if len(body) <= MAX_BYTES else TOO_LARGE

@@ -1,0 +1,69 @@
+"""What the watcher reads, through its thread's own Django connection. Everything may raise `django.db.Error`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import NamedTuple
+
+from django.db import connections
+from django.db.models import Q
+
+from apps.catalog.models import Environment
+from apps.flags.models import Flag, FlagRevision
+from apps.flags.snapshot import Row, Snapshot
+from apps.foundation.clock import now
+from apps.people.models import ApiToken
+from apps.people.queries import covers
+
+SCOPE = "flags:read"
+ALIAS = "default"
+
+# The number of the newest change, and the environments in their order, since these change without one.
+Mark = tuple[int, tuple[tuple[int, str], ...]]
+
+
+class Known(NamedTuple):
+    """What is remembered of a usable token."""
+
+    id: int
+    may_read: bool
+    expires_at: datetime | None
+
+
+def read_mark() -> Mark:
+    """By what one sees that something changed; two small queries."""
+    environments = Environment.objects.using(ALIAS).order_by("position", "name", "id").values_list("pk", "slug")
+    number = FlagRevision.objects.using(ALIAS).order_by("pk").values_list("number", flat=True).first()
+    return number or 0, tuple(environments)
+
+
+def read_snapshot(mark: Mark) -> Snapshot:
+    """All flags. Read after `mark`, they are as new as it, or newer, and then the next mark differs."""
+    number, environments = mark
+    rows = Flag.objects.using(ALIAS).order_by().values_list("environment__slug", "key", "state", "version")
+    return Snapshot(number, [slug for _, slug in environments], [Row(*row) for row in rows])
+
+
+def read_tokens(digests: Collection[str]) -> dict[str, Known]:
+    """The usable tokens among these, by the same rules as `people.queries.token_by_text`, in one query."""
+    if not digests:
+        return {}
+    rows = ApiToken.objects.using(ALIAS).filter(
+        Q(expires_at__isnull=True) | Q(expires_at__gt=now()),
+        digest__in=digests,
+        revoked_at__isnull=True,
+        user__is_active=True,
+    )
+    found = rows.order_by().values_list("digest", "pk", "scopes", "expires_at")
+    return {digest: Known(pk, covers(scopes, SCOPE), expires_at) for digest, pk, scopes, expires_at in found}
+
+
+def note_use(token_ids: Collection[int]) -> None:
+    """When they were last used. `update()` is right here: this column is not part of the history."""
+    ApiToken.objects.using(ALIAS).filter(pk__in=token_ids).update(last_used_at=now())
+
+
+def drop() -> None:
+    """Give the thread's connection back; the next read makes a new one."""
+    connections[ALIAS].close()

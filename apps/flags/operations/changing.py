@@ -1,0 +1,63 @@
+"""The frame of every verb on one flag: lock, authorize, check; then one version, one revision, one event."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from apps.engine.operations import publish
+from apps.flags.events import FlagEvent
+from apps.flags.models import Flag, FlagRevision
+from apps.flags.permissions import authorize, no_such_flag
+from apps.flags.queries import subject_of
+from apps.foundation.actor import Actor
+from apps.foundation.clock import now
+from apps.foundation.errors import PreconditionFailed
+from apps.foundation.subjects import Subject
+
+E = TypeVar("E", bound=FlagEvent)
+_LARGEST_ID = 2**63 - 1
+
+
+def lock_revision() -> FlagRevision:
+    """The one row of revisions under its lock. Taken before any flag's: changes of flags follow one another.
+
+    Numbers therefore become visible in their order, and two transactions that change several flags never wait for
+    each other.
+    """
+    revision, _ = FlagRevision.objects.select_for_update().get_or_create(pk=1)
+    return revision
+
+
+def locked_flag(
+    flag_id: int, permission: str, *, expected_version: int | None, actor: Actor
+) -> tuple[Flag, FlagRevision]:
+    """The flag under its lock, once `actor` may do `permission` to it, and the revision for `finish`.
+
+    Raises NotFound, Forbidden, and PreconditionFailed for another version than the expected one.
+    """
+    revision = lock_revision()
+    rows = Flag.objects.select_for_update(of=("self",)).select_related("environment", "owner")
+    flag = rows.filter(pk=flag_id).first() if 0 < flag_id <= _LARGEST_ID else None
+    if flag is None:
+        raise no_such_flag()
+    authorize(actor, flag, permission)
+    if expected_version is not None and expected_version != flag.version:
+        raise PreconditionFailed(f"{flag.key} was changed in the meantime: it has version {flag.version} now.")
+    return flag, revision
+
+
+def finish(flag: Flag, revision: FlagRevision, event: type[E], *, reason: str, about: Subject, actor: Actor) -> int:
+    """Raise the number by which every process knows that something changed, and tell of it; the event's id."""
+    revision.number += 1
+    revision.changed_at = now()
+    revision.save(update_fields=["number", "changed_at"])
+    told = event(
+        flag_id=flag.pk,
+        key=flag.key,
+        environment=flag.environment.slug,
+        name=flag.name,
+        reason=reason,
+        about_kind=about.kind,
+        about_key=about.key,
+    )
+    return publish(told, subject=subject_of(flag), actor=actor)

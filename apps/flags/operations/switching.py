@@ -1,0 +1,137 @@
+"""The states of a kill switch: on, killed, disabled."""
+
+from __future__ import annotations
+
+from apps.catalog.models import Change
+from apps.catalog.operations import NewChange, record_changes
+from apps.flags.events import FlagBroughtBack, FlagDisabled, FlagEnabled, FlagEvent, FlagKilled
+from apps.flags.models import Flag, FlagRevision
+from apps.flags.operations.changing import finish, locked_flag
+from apps.flags.operations.checking import about_subject, reason_of
+from apps.flags.permissions import CHANGE, KILL
+from apps.flags.queries import about_of
+from apps.foundation.actor import Actor
+from apps.foundation.clock import now
+from apps.foundation.errors import Conflict
+from apps.foundation.operations import operation
+from apps.foundation.subjects import Subject
+
+_NOTHING = Subject("", "")
+_DONE = {
+    Flag.State.ON: "answers true again",
+    Flag.State.KILLED: "was killed: it answers false",
+    Flag.State.DISABLED: "was disabled: callers use their own default",
+}
+
+
+@operation
+def kill(
+    flag_id: int, *, reason: str, about: Subject | None = None, expected_version: int | None = None, actor: Actor
+) -> Flag:
+    """Make the flag answer false in every process within 2 seconds. A disabled one too. A repeat changes nothing.
+
+    `about` links what it was killed for, for example an incident that the actor sees. It is recorded as a change of
+    each of the flag's services. Needs `flags.kill_flag` (for all, or granted on it) or to lead the owning team. Raises
+    NotFound, Forbidden, PreconditionFailed, and Invalid without a reason.
+    """
+    flag, revision = locked_flag(flag_id, KILL, expected_version=expected_version, actor=actor)
+    why, subject = reason_of(reason), about_subject(about, actor)
+    if flag.state == Flag.State.KILLED:
+        return flag
+    flag.about_kind, flag.about_key = subject.kind, subject.key
+    _switch(flag, revision, Flag.State.KILLED, FlagKilled, reason=why, about=subject, actor=actor)
+    return flag
+
+
+@operation
+def bring_back(
+    flag_id: int, *, reason: str, about: Subject | None = None, expected_version: int | None = None, actor: Actor
+) -> Flag:
+    """Make a killed flag answer true again, likewise. One that is on stays so: a repeat changes nothing.
+
+    The event is about what the flag had been killed for unless `about` says otherwise. Who may is as for `kill`. Raises
+    also Conflict for a disabled flag, which `enable` turns on.
+    """
+    flag, revision = locked_flag(flag_id, KILL, expected_version=expected_version, actor=actor)
+    why, subject = reason_of(reason), about_subject(about, actor)
+    if flag.state == Flag.State.ON:
+        return flag
+    if flag.state == Flag.State.DISABLED:
+        raise Conflict(f"{flag.key} is disabled, not killed: enable it instead.", code="flag_disabled")
+    subject = subject if subject.kind else about_of(flag) or _NOTHING
+    flag.about_kind, flag.about_key = "", ""
+    _switch(flag, revision, Flag.State.ON, FlagBroughtBack, reason=why, about=subject, actor=actor)
+    return flag
+
+
+@operation
+def disable(flag_id: int, *, reason: str, expected_version: int | None = None, actor: Actor) -> Flag:
+    """Leave the answer to each caller's own default, for example before the flag is removed from the code.
+
+    A repeat changes nothing. Needs `flags.change_flag` (for all, or granted on it) or to lead the owning team. Raises
+    NotFound, Forbidden, PreconditionFailed, Invalid without a reason, and Conflict while it is killed: a default that
+    is true would silently undo that.
+    """
+    flag, revision = locked_flag(flag_id, CHANGE, expected_version=expected_version, actor=actor)
+    why = reason_of(reason)
+    if flag.state == Flag.State.DISABLED:
+        return flag
+    if flag.state == Flag.State.KILLED:
+        raise Conflict(f"{flag.key} is killed: bring it back before disabling it.", code="flag_killed")
+    _switch(flag, revision, Flag.State.DISABLED, FlagDisabled, reason=why, about=_NOTHING, actor=actor)
+    return flag
+
+
+@operation
+def enable(flag_id: int, *, reason: str, expected_version: int | None = None, actor: Actor) -> Flag:
+    """Make a disabled flag answer true. One that is on stays so: a repeat changes nothing.
+
+    Who may is as for `disable`. Raises also Conflict for a killed flag, which `bring_back` turns on.
+    """
+    flag, revision = locked_flag(flag_id, CHANGE, expected_version=expected_version, actor=actor)
+    why = reason_of(reason)
+    if flag.state == Flag.State.ON:
+        return flag
+    if flag.state == Flag.State.KILLED:
+        raise Conflict(f"{flag.key} is killed, not disabled: bring it back instead.", code="flag_killed")
+    _switch(flag, revision, Flag.State.ON, FlagEnabled, reason=why, about=_NOTHING, actor=actor)
+    return flag
+
+
+def _switch(
+    flag: Flag,
+    revision: FlagRevision,
+    state: Flag.State,
+    event: type[FlagEvent],
+    *,
+    reason: str,
+    about: Subject,
+    actor: Actor,
+) -> None:
+    flag.state = state
+    flag.state_reason = reason
+    flag.state_changed_at = now()
+    flag.state_changed_by_id = actor.user_id
+    flag.version += 1
+    flag.save()
+    finish(flag, revision, event, reason=reason, about=about, actor=actor)
+    _record_change(flag, actor)
+
+
+def _record_change(flag: Flag, actor: Actor) -> None:
+    """What changed, for those who look at one of its services; recorded by the portal, on behalf of who did it."""
+    changes = [
+        NewChange(
+            title=f"Flag {flag.key} {_DONE[Flag.State(flag.state)]}"[:300],
+            kind=Change.Kind.FLAG,
+            service_id=service_id,
+            environment_id=flag.environment_id,
+            version=str(flag.version),
+            author=actor.name[:120],
+            source="flags",
+            dedup_key=f"flag:{flag.pk}:{flag.version}:{service_id or ''}",
+            labels={"flag": flag.key, "state": flag.state},
+        )
+        for service_id in flag.services.order_by("pk").values_list("pk", flat=True) or [None]
+    ]
+    record_changes(changes, actor=Actor.system("flags"))

@@ -1,0 +1,65 @@
+"""Who may do what to a kill switch. Seeing it comes first: what may not be seen does not exist."""
+
+from __future__ import annotations
+
+from django.contrib.auth.models import AnonymousUser
+
+from apps.catalog.permissions import leads_any_team
+from apps.catalog.queries import is_lead
+from apps.flags.models import Flag
+from apps.flags.queries import visible_flags
+from apps.foundation.actor import Actor
+from apps.foundation.errors import Forbidden, NotFound
+from apps.people.models import User
+from apps.people.permissions import allowed, require, user_allowed
+from apps.people.queries import user_of
+
+VIEW = "flags.view_flag"
+ADD = "flags.add_flag"
+CHANGE = "flags.change_flag"
+KILL = "flags.kill_flag"
+
+
+def user_may(user: User | AnonymousUser, permission: str, flag: Flag) -> bool:
+    """Whether `user`, who sees it, may: for all, by a grant on it, or as a lead of the owning team."""
+    if user_allowed(user, permission, flag):
+        return True
+    return isinstance(user, User) and user.is_active and is_lead(user.pk, flag.owner_id)
+
+
+def authorize(actor: Actor, flag: Flag, permission: str) -> User | None:
+    """The account behind `actor` when it may do this; None for the portal itself, which always may.
+
+    NotFound where the flag is invisible to it, exactly as if it did not exist; Forbidden where it sees it only.
+    """
+    if actor.is_system:
+        return None
+    user = user_of(actor)
+    if user is None or not visible_flags(user).filter(pk=flag.pk).exists():
+        raise no_such_flag()
+    if permission != VIEW and not user_may(user, permission, flag):
+        raise Forbidden(
+            f"{actor.name} may not do this: it needs the permission {permission}, or to lead {flag.owner.name}.",
+            extra={"permission": permission},
+        )
+    return user
+
+
+def may_add_for(actor: Actor, team_id: int) -> bool:
+    """Managers make flags for every team, leads for theirs."""
+    if allowed(actor, ADD):
+        return True
+    user = user_of(actor)
+    return user is not None and user.is_active and is_lead(user.pk, team_id)
+
+
+def require_add_somewhere(actor: Actor) -> None:
+    """Raise Forbidden for who can't make a flag for any team, before the request's body is looked at."""
+    user = user_of(actor)
+    if user is None or not leads_any_team(user):
+        require(actor, ADD)
+
+
+def no_such_flag() -> NotFound:
+    """One sentence for what is missing and for what is hidden."""
+    return NotFound("There is no such flag, or you may not see it.")
