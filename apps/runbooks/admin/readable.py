@@ -1,0 +1,126 @@
+"""A version as people read it: its parameters and its steps in words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from apps.policies.durations import duration_text
+from apps.runbooks import steps as registry
+from apps.runbooks.documents import Compensation, Document, InvalidRunbook, Step, document_of
+from apps.runbooks.models import RunbookVersion
+
+_LIMITS = (
+    ("at least", "minimum"),
+    ("more than", "exclusiveMinimum"),
+    ("at most", "maximum"),
+    ("less than", "exclusiveMaximum"),
+    ("like", "pattern"),
+)
+_ON_FAILURE = {"abort": "undo what was done", "continue": "go on"}
+
+
+@dataclass(frozen=True, slots=True)
+class StepRow:
+    """One step in words."""
+
+    position: int
+    name: str
+    slug: str
+    title: str
+    what: str
+    time: str
+    tries: str
+    on_failure: str
+    undo: str
+    options: str
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterRow:
+    """One parameter in words."""
+
+    name: str
+    title: str
+    what: str
+    default: str
+    required: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Readable:
+    """A whole version; `outdated` says why this release can't read it any more."""
+
+    document: Document | None
+    steps: list[StepRow]
+    parameters: list[ParameterRow]
+    facts: list[tuple[str, str]]
+    outdated: str = ""
+
+
+def readable(version: RunbookVersion) -> Readable:
+    """A version in words. Never raises for an old text."""
+    try:
+        document = document_of(version)
+    except InvalidRunbook as error:
+        return Readable(None, [], [], [], outdated=error.message)
+    steps = [_step(step, position) for position, step in enumerate(document.steps, start=1)]
+    return Readable(document, steps, _parameters(document.parameters), _facts(document))
+
+
+def _facts(document: Document) -> list[tuple[str, str]]:
+    found = [("Approval", "a second person approves it" if document.approval == "required" else "none is needed")]
+    if document.estimate is not None:
+        found.append(("Usually takes", duration_text(document.estimate)))
+    if document.target is not None:
+        found.append(("Must be done within", duration_text(document.target)))
+    if document.command:
+        found.append(("On the command line", f"manage.py rollback {document.command}"))
+    return found
+
+
+def _step(step: Step, position: int) -> StepRow:
+    kind = registry.kind(step.kind) if registry.known(step.kind) else None
+    tries = f"{step.retries + 1}, {duration_text(step.retry_delay)} apart" if step.retries else "1"
+    return StepRow(
+        position=position,
+        name=step.name,
+        slug=step.slug,
+        title=kind.title if kind else step.kind,
+        what=kind.readable(step.with_) if kind else "",
+        time=duration_text(step.timeout),
+        tries=tries,
+        on_failure=_ON_FAILURE[step.on_failure],
+        undo=_undo(step),
+        options=json.dumps(step.with_, indent=2, ensure_ascii=False),
+    )
+
+
+def _undo(step: Step) -> str:
+    if isinstance(step.compensate, Compensation):
+        kind = registry.kind(step.compensate.kind) if registry.known(step.compensate.kind) else None
+        return step.compensate.name or (kind.readable(step.compensate.with_) if kind else step.compensate.kind)
+    undoes_itself = step.compensate == "auto" and step.kind == "config_restore"
+    return "the backup goes back" if undoes_itself else "–"
+
+
+def _parameters(schema: Mapping[str, Any]) -> list[ParameterRow]:
+    properties = schema.get("properties", {})
+    required = schema.get("required", [])
+    return [_parameter(name, entry, required=name in required) for name, entry in properties.items()]
+
+
+def _parameter(name: str, entry: Any, *, required: bool) -> ParameterRow:
+    entry = entry if isinstance(entry, Mapping) else {}
+    said = [str(entry["type"])] if "type" in entry else []
+    said += [f"one of {', '.join(_text(value) for value in entry['enum'])}"] if "enum" in entry else []
+    said += [f"{word} {_text(entry[key])}" for word, key in _LIMITS if key in entry]
+    default = _text(entry["default"]) if "default" in entry else ""
+    what = " · ".join([str(entry.get("description", "")), ", ".join(said)]).strip(" ·")
+    return ParameterRow(name, str(entry.get("title", name)), what, default, required)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

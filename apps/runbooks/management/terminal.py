@@ -1,0 +1,67 @@
+"""Dry runs and executions as lines of a terminal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from apps.policies.durations import duration_text
+from apps.runbooks.models import DryRun, Execution, LogLine, StepRun
+
+_LONGEST_VALUE = 200
+_SIGNS = {"changed": "~", "added": "+", "removed": "-"}
+
+
+def dry_run_lines(dry_run: DryRun) -> Iterator[str]:
+    """Everything that it would do, with the whole diff, and every problem."""
+    version = dry_run.runbook_version
+    yield f"{dry_run.runbook.name}, version {version.number}: dry run {dry_run.pk}. Nothing has been changed."
+    if dry_run.parameters:
+        yield f"Parameters: {_value(dry_run.parameters)}"
+    for step in dry_run.steps:
+        yield f"  {step['position']}. {step['name']} ({step['title']})"
+        yield f"     {step['text']}"
+        for change in step["diff"]:
+            yield f"     {_change(change)}"
+        if step["undo"]:
+            yield f"     If a later step fails: {step['undo']['text']}"
+    yield f"Estimate: {duration_text(dry_run.estimate_seconds)}."
+    for problem in dry_run.problems:
+        yield f"PROBLEM: {problem}"
+
+
+def _change(change: dict[str, Any]) -> str:
+    sign = _SIGNS.get(change["op"], "?")
+    if change["op"] == "added":
+        return f"{sign} {change['path']}: {_value(change['after'])}"
+    if change["op"] == "removed":
+        return f"{sign} {change['path']}: {_value(change['before'])}"
+    return f"{sign} {change['path']}: {_value(change['before'])} → {_value(change['after'])}"
+
+
+def _value(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}…"
+
+
+def fresh_lines(execution_id: int, after: int) -> Iterator[tuple[int, str]]:
+    """The log after line `after`, each line with its number."""
+    rows = LogLine.objects.filter(execution_id=execution_id, pk__gt=after).select_related("step").order_by("pk")
+    for row in rows:
+        yield row.pk, f"{row.at:%H:%M:%S} {_place(row.step)}{row.text}"
+
+
+def _place(step: StepRun | None) -> str:
+    if step is None:
+        return ""
+    undoing = "undo " if step.direction == StepRun.Direction.COMPENSATE else ""
+    return f"[{undoing}{step.position}. {step.name}] "
+
+
+def ending(execution: Execution) -> str:
+    """The last line: how it ended, and how long it took."""
+    began = execution.started_at or execution.requested_at
+    took = int(((execution.finished_at or began) - began).total_seconds())
+    label = Execution.State(execution.state).label
+    return f"{label} after {took // 60} min {took % 60} s. {execution.state_detail}".rstrip()

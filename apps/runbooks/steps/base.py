@@ -1,0 +1,132 @@
+"""What every kind of step can do: say what it would do, do it, find out whether it did, and name what undoes it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from apps.foundation.actor import Actor
+
+Effect = Literal["none", "internal", "external"]
+
+
+class Options(BaseModel):
+    """Base of what stands under `with`: unknown keys and wrong types are refused, nothing changes after reading."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, str_strip_whitespace=True)
+
+
+def _quiet(_: Any) -> None:
+    """Nobody listens."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepContext:
+    """All that a step may know. `outcomes` maps the slugs of earlier steps to the data of their outcomes.
+
+    `idempotency_key` is the same for every attempt of this step in this direction. `targets` are those of the
+    approved plan, with the checksums that held when it was approved. `started_at` is when this step first began,
+    across attempts and calls. `team_id` is the runbook's owner. `looking` is true in a dry run: outcomes of earlier
+    steps are then only marks.
+    """
+
+    parameters: Mapping[str, Any]
+    incident: Mapping[str, Any]
+    execution_key: str
+    idempotency_key: str
+    outcomes: Mapping[str, Mapping[str, Any]]
+    actor: Actor
+    attempt: int = 1
+    timeout_seconds: float = 30.0
+    reason: str = ""
+    incident_id: int | None = None
+    execution_id: int | None = None
+    log: Callable[[str], None] = _quiet
+    progress: Callable[[int], None] = _quiet
+    targets: Sequence[Mapping[str, Any]] = ()
+    started_at: datetime | None = None
+    team_id: int | None = None
+    looking: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a step would do. A target is `{"kind", "key", "before", "after", "version"}`; a diff is of
+    `{"path", "op", "before", "after"}`. With `problems` it can't be executed."""
+
+    text: str
+    request: dict[str, Any] | None = None
+    diff: list[dict[str, Any]] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    targets: list[dict[str, Any]] = field(default_factory=list)
+    estimate_seconds: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of an attempt.
+
+    `waiting` with `due_at`: call `perform` again then; without: a person finishes the step. `maybe_done` on a
+    failure says that the effect may have happened all the same, for example after a time-out of an answer.
+    """
+
+    state: Literal["succeeded", "failed", "waiting"]
+    data: dict[str, Any] = field(default_factory=dict)
+    error: str = ""
+    due_at: datetime | None = None
+    maybe_done: bool = False
+
+
+class StepKind(ABC):
+    """One kind of step. It has no state of its own; everything comes with the options and the context.
+
+    `url_fields` are options in which values are quoted as in an address; `outcome_fields` are what later steps may
+    name as `{{ steps.<slug>.<field> }}` (a name also opens what lies below it).
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    options: ClassVar[type[BaseModel]]
+    url_fields: ClassVar[tuple[str, ...]] = ()
+    outcome_fields: ClassVar[tuple[str, ...]] = ()
+
+    @abstractmethod
+    def effect(self, options: Any) -> Effect:
+        """`none`: it only looks or waits; `internal`: rows of this database; `external`: something outside."""
+
+    def idempotent(self, options: Any) -> bool:
+        """Whether doing it twice with the same key is as good as once, unless the runbook says otherwise."""
+        return True
+
+    @abstractmethod
+    def preview(self, options: Any, context: StepContext) -> Preview:
+        """What it would do. Reads only: no row is written, nothing but GET or HEAD is sent."""
+
+    def intent(self, options: Any, context: StepContext) -> dict[str, Any]:
+        """What is about to be done, for the record; the caller masks secrets before it stores this."""
+        return {"kind": self.name, "with": options.model_dump(mode="json", by_alias=True)}
+
+    @abstractmethod
+    def perform(self, options: Any, context: StepContext) -> Outcome:
+        """Do it. An `internal` effect runs inside the caller's transaction, everything else outside any."""
+
+    def probe(self, options: Any, context: StepContext) -> Outcome | None:
+        """After an attempt of which no outcome is known: did it happen? None when that can't be told."""
+        return None
+
+    def undo(self, options: Any, context: StepContext, data: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
+        """The kind and the options that undo it, given the data of its outcome; None when there is nothing to undo."""
+        return None
+
+    def undo_told(self, options: Any) -> str:
+        """What `undo` will do after a success, in a sentence for the dry run; empty when it never does anything."""
+        return ""
+
+    def readable(self, options: Mapping[str, Any]) -> str:
+        """The step in one line, for pages, from its options as they were written (placeholders and all)."""
+        return ", ".join(f"{name} {value}" for name, value in options.items() if not isinstance(value, dict | list))

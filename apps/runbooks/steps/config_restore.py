@@ -1,0 +1,166 @@
+"""`config_restore`: a configuration document goes back to its baseline, or to one of its versions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import Field, StringConstraints
+
+from apps.foundation.actor import Actor
+from apps.foundation.errors import DomainError
+from apps.runbooks.steps.base import Effect, Options, Outcome, Preview, StepContext, StepKind
+from apps.state import operations
+from apps.state.models import ConfigDocument, ConfigVersion
+from apps.state.queries import RestorePreview, document_by_slug, preview_restore
+
+TARGET = "config"
+_UNREACHABLE = "source_unreachable"
+
+
+class ConfigRestoreOptions(Options):
+    """`with` of a `config_restore`. Without `version` (its number) the baseline is put back.
+
+    `expected` is the checksum that must be live; without it, the one that the approved plan saw.
+    """
+
+    document: Annotated[str, StringConstraints(pattern=r"^[-a-zA-Z0-9_]{1,60}$")]
+    version: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = None
+    expected: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
+
+
+class ConfigRestore(StepKind):
+    """A backup of what is live comes first; undoing puts that back. Compare-and-set: what changed meanwhile stays."""
+
+    name = "config_restore"
+    title = "Restore a configuration"
+    options = ConfigRestoreOptions
+    outcome_fields = ("document", "changed", "version", "backup", "before", "after")
+
+    def effect(self, options: ConfigRestoreOptions) -> Effect:
+        document = document_by_slug(options.document)
+        return "internal" if document is not None and document.is_held_here else "external"
+
+    def preview(self, options: ConfigRestoreOptions, context: StepContext) -> Preview:
+        document = document_by_slug(options.document)
+        if document is None:
+            problem = f"There is no configuration document `{options.document}`."
+            return Preview(text=problem, problems=[problem])
+        version, problem = _version(document, options)
+        if problem:
+            return Preview(text=problem, problems=[problem])
+        found = preview_restore(document, version)
+        return Preview(
+            text=_told(document, found, chosen=version),
+            diff=list(found.changes),
+            problems=list(found.problems),
+            targets=[_target(document, found)],
+            estimate_seconds=2,
+        )
+
+    def perform(self, options: ConfigRestoreOptions, context: StepContext) -> Outcome:
+        document = document_by_slug(options.document)
+        if document is None:
+            return Outcome("failed", error=f"There is no configuration document `{options.document}`.")
+        version, problem = _version(document, options)
+        if problem:
+            return Outcome("failed", error=problem)
+        context.log(f"Puts {document.name} back to {version or 'its baseline'}.")
+        try:
+            done = operations.restore(
+                document.pk,
+                version_id=version.pk if version else None,
+                expected_checksum=options.expected or _approved(document, context),
+                effect_key=context.idempotency_key,
+                # Whoever sees configs reads this; why it is done may be for the eyes of a private incident's people.
+                reason=f"restored by execution {context.execution_id} of a runbook",
+                actor=_acting(context),
+            )
+        except DomainError as error:
+            return Outcome("failed", error=error.message, maybe_done=error.code == _UNREACHABLE)
+        context.log(f"{document.name} is at version {done.version.number}; the backup is version {done.backup.number}.")
+        return Outcome("succeeded", data=_data(document, done))
+
+    def probe(self, options: ConfigRestoreOptions, context: StepContext) -> Outcome | None:
+        document = document_by_slug(options.document)
+        if document is None:
+            return None
+        version, problem = _version(document, options)
+        if problem:
+            return None
+        try:
+            done = operations.probe_restore(
+                document.pk, version_id=version.pk if version else None, effect_key=context.idempotency_key
+            )
+        except DomainError:
+            return None
+        return Outcome("succeeded", data=_data(document, done)) if done is not None else None
+
+    def undo(
+        self, options: ConfigRestoreOptions, context: StepContext, data: Mapping[str, Any]
+    ) -> tuple[str, dict[str, Any]] | None:
+        if not data.get("changed"):
+            return None
+        return self.name, {"document": options.document, "version": data["backup"], "expected": data["after"]}
+
+    def undo_told(self, options: ConfigRestoreOptions) -> str:
+        return f"The backup of {options.document} goes back, unless somebody changed it meanwhile."
+
+    def readable(self, options: Mapping[str, Any]) -> str:
+        version = options.get("version")
+        return f"{options.get('document', '')} to {f'version {version}' if version else 'its baseline'}"
+
+
+def _acting(context: StepContext) -> Actor:
+    """The portal, on behalf of who started it: that the runbook may be executed has been decided before."""
+    return context.actor if context.actor.is_system else Actor.system(f"{context.actor.name}, by a runbook")
+
+
+def _version(document: ConfigDocument, options: ConfigRestoreOptions) -> tuple[ConfigVersion | None, str]:
+    """The version that is asked for, None for the baseline; or why there is none."""
+    if options.version is None:
+        return None, ""
+    found = ConfigVersion.objects.filter(document=document, number=options.version).first()
+    return found, "" if found else f"{document.name} has no version {options.version}."
+
+
+def _approved(document: ConfigDocument, context: StepContext) -> str | None:
+    """The checksum that the approved plan saw live."""
+    for target in context.targets:
+        if target.get("kind") == TARGET and target.get("key") == document.slug:
+            return target.get("before") or None
+    return None
+
+
+def _told(document: ConfigDocument, found: RestorePreview, *, chosen: ConfigVersion | None) -> str:
+    if found.target is None:
+        return f"{document.name} can't be put back: {' '.join(found.problems)}"
+    goal = f"version {found.target.number}" if chosen else f"its baseline, version {found.target.number}"
+    if found.live is None:
+        return f"Puts {document.name} back to {goal}; what is live now is not known."
+    if not found.is_needed:
+        return f"{document.name} is at {goal} already: nothing to do."
+    count = len(found.changes)
+    what = "1 value changes" if count == 1 else f"{count} values change"
+    return f"Puts {document.name} back to {goal}: {what}. A backup comes first."
+
+
+def _target(document: ConfigDocument, found: RestorePreview) -> dict[str, Any]:
+    return {
+        "kind": TARGET,
+        "key": document.slug,
+        "before": found.live.checksum if found.live else "",
+        "after": found.target.checksum if found.target else "",
+        "version": str(found.target.number) if found.target else "",
+    }
+
+
+def _data(document: ConfigDocument, done: operations.Restored) -> dict[str, Any]:
+    return {
+        "document": document.slug,
+        "changed": done.changed,
+        "version": done.version.number,
+        "backup": done.backup.number,
+        "before": done.backup.checksum,
+        "after": done.version.checksum,
+    }
