@@ -16,6 +16,7 @@ class Person:
     team: str
     time_zone: str
     lead: bool = False
+    manager: str = ""
 
     @property
     def email(self) -> str:
@@ -74,15 +75,17 @@ class PastIncident:
 
 
 PEOPLE = (
-    Person("ines", "Ines Okafor", ("responder", "commander"), "game-platform", "Europe/Lisbon", lead=True),
-    Person("marco", "Marco Silva", ("responder",), "game-platform", "America/Sao_Paulo"),
-    Person("yuki", "Yuki Tanaka", ("responder",), "game-platform", "Asia/Tokyo"),
-    Person("lena", "Lena Fischer", ("responder", "commander"), "payments", "Europe/Berlin", lead=True),
-    Person("noah", "Noah Kim", ("responder",), "payments", "America/Chicago"),
-    Person("omar", "Omar Haddad", ("manager", "commander"), "game-platform", "Europe/Lisbon"),
+    Person(
+        "ines", "Ines Okafor", ("responder", "commander"), "game-platform", "Europe/Lisbon", lead=True, manager="omar"
+    ),
+    Person("marco", "Marco Silva", ("responder",), "game-platform", "America/Sao_Paulo", manager="omar"),
+    Person("yuki", "Yuki Tanaka", ("responder",), "game-platform", "Asia/Tokyo", manager="omar"),
+    Person("lena", "Lena Fischer", ("responder", "commander"), "payments", "Europe/Berlin", lead=True, manager="omar"),
+    Person("noah", "Noah Kim", ("responder",), "payments", "America/Chicago", manager="omar"),
+    Person("omar", "Omar Haddad", ("manager", "commander"), "game-platform", "Europe/Lisbon", manager="priya"),
     Person("priya", "Priya Raman", ("manager", "approver"), "live-operations", "Europe/London", lead=True),
-    Person("sofia", "Sofia Lindqvist", ("viewer", "approver"), "live-operations", "Europe/Stockholm"),
-    Person("tom", "Tom Becker", ("auditor",), "live-operations", "Europe/Berlin"),
+    Person("sofia", "Sofia Lindqvist", ("viewer", "approver"), "live-operations", "Europe/Stockholm", manager="priya"),
+    Person("tom", "Tom Becker", ("auditor",), "live-operations", "Europe/Berlin", manager="priya"),
 )
 
 TEAMS = (

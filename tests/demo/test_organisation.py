@@ -12,6 +12,7 @@ from django.contrib.auth.models import Group
 from apps.catalog.models import Service, Team
 from apps.demo.operations import seed_demo
 from apps.demo.organisation import PAST_INCIDENTS, PEOPLE
+from apps.flags.models import Flag
 from apps.foundation.actor import Actor
 from apps.foundation.clock import now
 from apps.incidents.models import Incident, Milestone
@@ -22,6 +23,10 @@ from apps.people.groups import GROUP_PERMISSIONS
 from apps.people.models import User
 from apps.people.operations import sync_groups
 from apps.policies.operations import import_shipped_packs
+from apps.postmortems.models import ActionItem, Review
+from apps.runbooks.models import Mitigation, Runbook, RunbookVersion
+from apps.runbooks.planning import look
+from apps.state.models import ConfigDocument, ConfigVersion
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -35,7 +40,9 @@ def portal(settings, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]  #
 
 def test_a_second_seeding_changes_nothing() -> None:
     seed_demo(password="first password")
-    before = {model: model.objects.count() for model in (User, Team, Service, Incident, Page, Message)}
+    counted = (User, Team, Service, Incident, Page, Message, Flag, ConfigDocument, ConfigVersion)
+    counted += (Runbook, RunbookVersion, Mitigation, Review, ActionItem)
+    before = {model: model.objects.count() for model in counted}
     assert seed_demo(password="another password") == 0
     assert {model: model.objects.count() for model in before} == before
     assert User.objects.get(username="ines").check_password("first password")
@@ -83,7 +90,7 @@ def test_escalations_of_the_past_fired_then_and_send_nothing_now() -> None:
     assert all(page.created_at == page.due_at for page in called)
     while send_due():
         pass
-    assert not Message.objects.filter(channel="email", state="sent").exists()
+    assert not Message.objects.filter(channel="email", state="sent", guard_kind__startswith="paging.").exists()
 
 
 def test_the_world_learns_its_addresses_in_a_file_for_its_owner_only(settings) -> None:  # type: ignore[no-untyped-def]  # the same
@@ -95,3 +102,48 @@ def test_the_world_learns_its_addresses_in_a_file_for_its_owner_only(settings) -
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     seed_demo(password="")
     assert json.loads(path.read_text()) == addresses
+
+
+def test_every_kind_of_kill_switch_is_there_in_each_environment_with_all_that_one_must_know() -> None:
+    seed_demo(password="")
+    keys = {"payments.checkout", "events.world-boss", "combat.attacks", "diplomacy.treaties"}
+    for environment in ("production", "staging"):
+        flags = Flag.objects.filter(environment__slug=environment)
+        assert {flag.key for flag in flags} == keys
+        assert all(flag.owner and flag.blast_radius and flag.rollback_expectation for flag in flags)
+        assert all(flag.state == Flag.State.ON for flag in flags)
+
+
+def test_the_economy_has_a_baseline_before_the_world_was_ever_asked_and_is_looked_at_from_now_on(settings) -> None:  # type: ignore[no-untyped-def]  # the same
+    seed_demo(password="")
+    document = ConfigDocument.objects.get(slug="economy")
+    assert (document.source_url, document.capture_every_seconds) == (f"{settings.WORLD_URL}/config", 10)
+    assert document.baseline is not None
+    assert document.baseline == document.head
+    assert document.next_capture_at <= now()
+
+
+def test_the_config_follows_the_world_to_another_port(settings) -> None:  # type: ignore[no-untyped-def]  # the same
+    seed_demo(password="")
+    settings.WORLD_URL = "http://127.0.0.1:8999"
+    seed_demo(password="")
+    assert ConfigDocument.objects.get(slug="economy").source_url == "http://127.0.0.1:8999/config"
+    assert "http://127.0.0.1:8999" in Runbook.objects.get(slug="economy-rollback").active_version.text
+    ConfigDocument.objects.filter(slug="economy").update(source_url="https://config.example.com/")
+    seed_demo(password="")
+    assert ConfigDocument.objects.get(slug="economy").source_url == "https://config.example.com/"
+
+
+def test_the_button_of_the_rollback_is_there_and_leads_to_an_active_runbook() -> None:
+    seed_demo(password="")
+    button = Mitigation.objects.get(slug="roll-economy-back")
+    assert button.runbook.active_version is not None
+    plan = look(button.runbook.active_version, button.parameters, incident_id=None, actor=Actor.system())
+    assert plan.steps, "the plan is told although the world does not answer"
+
+
+def test_one_review_is_closed_one_waits_and_one_promise_is_overdue() -> None:
+    seed_demo(password="")
+    assert sorted(Review.objects.values_list("state", flat=True)) == ["closed", "closed", "in_review"]
+    assert ActionItem.objects.filter(state="open", due_at__lt=now()).count() == 1
+    assert User.objects.get(username="noah").manager == User.objects.get(username="omar")

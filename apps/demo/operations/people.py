@@ -20,9 +20,13 @@ def seed_people(*, password: str, actor: Actor) -> dict[str, User]:
     known = User.objects.in_bulk([person.username for person in PEOPLE], field_name="username")
     # One hash for all, because each costs a third of a second by design.
     hashed = make_password(password or None) if len(known) < len(PEOPLE) else ""
-    for person in PEOPLE:
-        if person.username not in known:
-            known[person.username] = _add(person, hashed, actor)
+    new = [person for person in PEOPLE if person.username not in known]
+    for person in new:
+        known[person.username] = _add(person, hashed, actor)
+    for person in new:
+        if person.manager:
+            known[person.username].manager = known[person.manager]
+            known[person.username].save(update_fields=["manager"])
     return known
 
 

@@ -56,6 +56,7 @@ def _new_state(at: float) -> dict[str, Any]:
         "history": [first],
         "payment_outage_since": None,
         "events": copy.deepcopy(LIVE_EVENTS),
+        "servers": {"cache_invalidations": 0, "cache_invalidated_at": None, "reloads": 0, "reloaded_at": None},
         "counters": {},
         "advanced_at": at,
     }
@@ -112,6 +113,15 @@ class World:
         """The kept versions, oldest first."""
         with self._lock:
             return copy.deepcopy(self._state["history"])
+
+    def clock_text(self) -> str:
+        """This instant on the world's clock."""
+        return iso(self._clock())
+
+    def servers(self) -> dict[str, Any]:
+        """How often caches were invalidated and servers reloaded, and when last."""
+        with self._lock:
+            return dict(self._state["servers"])
 
     def events(self) -> dict[str, dict[str, Any]]:
         """The live events by slug."""
@@ -200,6 +210,22 @@ class World:
             self._state["history"] = [*self._state["history"], changed][-_KEPT_VERSIONS:]
             self._save()
             return copy.deepcopy(changed)
+
+    def invalidate_cache(self) -> dict[str, Any]:
+        """Forget what is cached of the config; each call counts."""
+        return self._serve("cache_invalidations", "cache_invalidated_at")
+
+    def reload(self) -> dict[str, Any]:
+        """Let the servers read the config anew; each call counts."""
+        return self._serve("reloads", "reloaded_at")
+
+    def _serve(self, count: str, at: str) -> dict[str, Any]:
+        with self._lock:
+            servers = self._state["servers"]
+            servers[count] += 1
+            servers[at] = iso(self._clock())
+            self._save()
+            return dict(servers)
 
     def set_event(self, slug: str, *, active: bool) -> dict[str, Any]:
         """Start or stop a live event; repeating it changes nothing."""

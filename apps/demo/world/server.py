@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import http
 import json
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from apps.demo.world.game import FAULTS, World, WorldError
+from apps.demo.world.ledger import LONGEST_KEY, Asked, Ledger, Said
 from apps.demo.world.metrics import CONTENT_TYPE, render
 from apps.demo.world.rules import prometheus_rules
+from apps.demo.world.schema import CONFIG_SCHEMA
 from apps.demo.world.watcher import Watcher
 
 LOOPBACK = "127.0.0.1"
@@ -34,6 +38,7 @@ class WorldServer(ThreadingHTTPServer):
         self.world = world
         self.watcher = watcher
         self.portal_url = portal_url
+        self.ledger = Ledger(world.clock_text)
         super().__init__((LOOPBACK, port), WorldHandler)
 
     def status(self) -> dict[str, Any]:
@@ -42,6 +47,7 @@ class WorldServer(ThreadingHTTPServer):
         return {
             "faults": {name: {"text": text, "active": name in self.world.faults()} for name, text in FAULTS.items()},
             "config": self.world.config(),
+            "servers": self.world.servers(),
             "events": self.world.events(),
             "signals": {
                 "players_online": now.players_online,
@@ -65,10 +71,10 @@ class WorldHandler(BaseHTTPRequestHandler):
         self._answer(self._get)
 
     def do_PUT(self) -> None:
-        self._answer(self._put)
+        self._answer(lambda path: self._change(path, self._put))
 
     def do_POST(self) -> None:
-        self._answer(self._post)
+        self._answer(lambda path: self._change(path, self._post))
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the base class names it so
         """Scrapes and polls would drown everything else in the log."""
@@ -88,6 +94,10 @@ class WorldHandler(BaseHTTPRequestHandler):
         elif path == "/config":
             config = world.config()
             self._json(200, config, etag=config["version"])
+        elif path == "/config/schema":
+            self._json(200, CONFIG_SCHEMA)
+        elif path == "/requests":
+            self._json(200, {"requests": self.server.ledger.requests()})
         elif path == "/config/history":
             self._json(200, {"versions": world.config_history()})
         elif path == "/events":
@@ -99,8 +109,7 @@ class WorldHandler(BaseHTTPRequestHandler):
         else:
             raise WorldError(404, f"There is nothing at {path}.")
 
-    def _put(self, path: str) -> None:
-        body = self._body()
+    def _put(self, path: str, body: dict[str, Any]) -> Said:
         if path == "/config":
             changed = self.server.world.put_config(
                 body.get("document"),
@@ -108,23 +117,26 @@ class WorldHandler(BaseHTTPRequestHandler):
                 author=str(body.get("author") or "somebody"),
                 note=str(body.get("note") or ""),
             )
-            self._json(200, changed, etag=changed["version"])
-        elif path.startswith("/events/"):
+            return Said(200, changed, changed["version"])
+        if path.startswith("/events/"):
             if not isinstance(body.get("active"), bool):
                 raise WorldError(400, "Say whether the event is active: true or false.")
-            self._json(200, self.server.world.set_event(path.removeprefix("/events/"), active=body["active"]))
-        else:
-            raise WorldError(404, f"There is nothing to put at {path}.")
+            return Said(200, self.server.world.set_event(path.removeprefix("/events/"), active=body["active"]))
+        raise WorldError(404, f"There is nothing to put at {path}.")
 
-    def _post(self, path: str) -> None:
-        self._body()
+    def _post(self, path: str, body: dict[str, Any]) -> Said:
+        world = self.server.world
+        if path == "/cache/invalidate":
+            return Said(200, {"servers": world.invalidate_cache()})
+        if path == "/server/reload":
+            return Said(200, {"servers": world.reload()})
         if path == "/heal":
-            self.server.world.heal()
+            world.heal()
         elif path.startswith("/break/"):
-            self.server.world.break_it(path.removeprefix("/break/"))
+            world.break_it(path.removeprefix("/break/"))
         else:
             raise WorldError(404, f"There is nothing to post to at {path}.")
-        self._json(200, {"faults": self.server.world.faults()})
+        return Said(200, {"faults": world.faults()})
 
     def _expected_version(self, body: dict[str, Any]) -> int:
         found: Any = body.get("version", (self.headers.get("If-Match") or "").strip('W/"'))
@@ -132,6 +144,27 @@ class WorldHandler(BaseHTTPRequestHandler):
             return int(found)
         except (TypeError, ValueError):
             raise WorldError(428, "Say which version you change, as `version` or in If-Match.", version=None) from None
+
+    # --- changes: each is written down, and one with an Idempotency-Key happens once -----------------------------
+
+    def _change(self, path: str, handle: Callable[[str, dict[str, Any]], Said]) -> None:
+        key = (self.headers.get("Idempotency-Key") or "").strip()
+        if len(key) > LONGEST_KEY:
+            raise WorldError(400, f"An Idempotency-Key has at most {LONGEST_KEY} characters.")
+        raw = self._raw_body()
+        said, repeated = self.server.ledger.once(
+            Asked(self.command, path, key, raw), lambda: self._outcome(path, raw, handle)
+        )
+        if said.status >= http.HTTPStatus.BAD_REQUEST:
+            self.close_connection = True
+        self._json(said.status, said.body, etag=said.etag, repeated=repeated)
+
+    def _outcome(self, path: str, raw: bytes, handle: Callable[[str, dict[str, Any]], Said]) -> Said:
+        """What a change led to; a refusal is an answer too."""
+        try:
+            return handle(path, _parsed(raw))
+        except WorldError as error:
+            return Said(error.status, error.body)
 
     # --- plumbing ------------------------------------------------------------------------------------------------
 
@@ -154,28 +187,19 @@ class WorldHandler(BaseHTTPRequestHandler):
         if origin and urlsplit(origin).netloc != self.headers.get("Host"):
             raise WorldError(403, "Requests from other sites are refused.")
 
-    def _body(self) -> dict[str, Any]:
+    def _raw_body(self) -> bytes:
         try:
             length = int(self.headers.get("Content-Length") or 0)
         except ValueError:
             raise WorldError(400, "Content-Length must be a number.") from None
         if not 0 <= length <= _MAX_BODY_BYTES:
             raise WorldError(413, "The body is over 64 KiB.")
-        raw = self.rfile.read(length)
-        if not raw:
-            return {}
-        try:
-            found = json.loads(raw)
-        except (ValueError, RecursionError):
-            raise WorldError(400, "The body is not valid JSON.") from None
-        if not isinstance(found, dict):
-            raise WorldError(400, "The body must be a JSON object.")
-        return found
+        return self.rfile.read(length)
 
-    def _json(self, status: int, body: dict[str, Any], *, etag: int | None = None) -> None:
-        self._send(status, json.dumps(body).encode(), "application/json", etag=etag)
+    def _json(self, status: int, body: dict[str, Any], *, etag: int | None = None, repeated: bool = False) -> None:
+        self._send(status, json.dumps(body).encode(), "application/json", etag=etag, repeated=repeated)
 
-    def _send(self, status: int, body: bytes, kind: str, *, etag: int | None = None) -> None:
+    def _send(self, status: int, body: bytes, kind: str, *, etag: int | None = None, repeated: bool = False) -> None:
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
@@ -184,5 +208,20 @@ class WorldHandler(BaseHTTPRequestHandler):
         self.send_header("X-Content-Type-Options", "nosniff")
         if etag is not None:
             self.send_header("ETag", f'"{etag}"')
+        if repeated:
+            self.send_header("Idempotent-Replayed", "true")
         self.end_headers()
         self.wfile.write(body)
+
+
+def _parsed(raw: bytes) -> dict[str, Any]:
+    """A body as a JSON object; nothing is an empty one."""
+    if not raw:
+        return {}
+    try:
+        found = json.loads(raw)
+    except (ValueError, RecursionError):
+        raise WorldError(400, "The body is not valid JSON.") from None
+    if not isinstance(found, dict):
+        raise WorldError(400, "The body must be a JSON object.")
+    return found

@@ -26,7 +26,24 @@ from apps.people.operations import make_administrator
 
 ADMINISTRATOR = "admin"
 _EVERYWHERE = {"0.0.0.0", "::", ""}  # noqa: S104  # only compared with
-WORKERS = {"worker-timers": "timers", "worker-messages": "messages", "worker-bulk": "executions,bulk"}
+WORKERS = {
+    "worker-timers": "timers",
+    "worker-messages": "messages",
+    "worker-executions": "executions",
+    "worker-bulk": "bulk",
+}
+# A rollback with proof, in five minutes. Admin may do all of it, but for approving what admin asks for.
+STORY = (
+    "Try first (sofia, an approver, has the same password; a second browser or a private window helps):",
+    "  1. In the demo world press “Break it so” under “Bad config”.",
+    "  2. On the portal's home the incident opens within seconds. Acknowledge it on its page, and take command.",
+    "  3. There, under “Runbooks and mitigations”, make a dry run of “Economy-config rollback” and read the diff.",
+    "  4. Request the approval. Nobody approves their own request, so it waits.",
+    "  5. Sign in as sofia, open “Approvals”, look at the diff, approve.",
+    "  6. Back as admin start it: the baseline returns, and the demo world turns healthy before your eyes.",
+    "  7. Resolve the incident, as the portal proposes. Its review is there with the whole timeline: write it, and",
+    "     promise an action item.",
+)
 
 
 class Command(BaseCommand):
@@ -112,15 +129,17 @@ class Command(BaseCommand):
                 f"  Mailbox     {url}/demo/mail/",
                 f"  API         {url}/api/docs/",
                 "",
-                "Try first:",
-                "  1. Open the demo world and press “Break it so” under “Bad config”.",
-                "  2. Watch the incident open on the portal's home within seconds, with who is paged and who is next.",
-                "  3. Open the mailbox, follow the link in the page, and acknowledge.",
-                "  4. Take command on the incident's page, heal the world, and resolve.",
+                *STORY,
             ]
         lines += ["", f"Data and logs are in {settings.DATA_DIR}. Ctrl-C stops everything.", ""]
         self.stdout.write("\n".join(lines))
         self.stdout.flush()
+
+
+def reachable() -> list[str]:
+    """The private hosts that runbooks may reach: those that were named, and the demo world where there is one."""
+    world = [urlsplit(settings.WORLD_URL).netloc] if settings.DEMO else []
+    return list(dict.fromkeys([*settings.EGRESS_ALLOW, *world]))
 
 
 def children() -> list[Child]:
@@ -159,6 +178,7 @@ def _environment() -> dict[str, str]:
         "PUBLIC_URL": settings.PUBLIC_URL,
         "WORLD_URL": settings.WORLD_URL,
         "DEMO": "1" if settings.DEMO else "0",
+        "EGRESS_ALLOW": ",".join(reachable()),
         "PYTHONUNBUFFERED": "1",
         "MALLOC_ARENA_MAX": "2",
     }

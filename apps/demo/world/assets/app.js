@@ -20,6 +20,17 @@ function faultCard(name) {
   return card;
 }
 
+function clock(text) {
+  return new Date(text).toLocaleTimeString("en", { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
+}
+
+function servers(found) {
+  const times = (count) => (count === 1 ? "once" : `${count} times`);
+  const last = (at) => (at ? `, last at ${clock(at)}` : "");
+  return `Caches were invalidated ${times(found.cache_invalidations)}${last(found.cache_invalidated_at)}; ` +
+    `servers were reloaded ${times(found.reloads)}${last(found.reloaded_at)}.`;
+}
+
 function showFaults(faults) {
   for (const [name, fault] of Object.entries(faults)) {
     let card = document.querySelector(`[data-fault="${name}"]`);
@@ -59,7 +70,9 @@ function show(status) {
   byId("state").textContent = broken ? "Broken" : "Healthy";
   byId("state").classList.toggle("bad", broken);
   byId("version").textContent = `version ${status.config.version}`;
-  byId("config-note").textContent = `${status.config.note}, by ${status.config.author}`;
+  byId("config-note").textContent =
+    `Version ${status.config.version}, changed by ${status.config.author} at ${clock(status.config.changed_at)}: ${status.config.note || "no note"}`;
+  byId("servers").textContent = servers(status.servers);
   byId("config").textContent = JSON.stringify(status.config.document, null, 2);
   if (status.portal_url) {
     byId("portal").href = status.portal_url;
