@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from itertools import count
 from typing import Any
 
@@ -22,6 +23,7 @@ from apps.people.queries import actor_for_user
 from apps.policies.models import PolicyVersion
 from apps.policies.operations import import_pack, shipped_packs
 
+A_DAY = timedelta(days=1)
 _numbers = count(1)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from apps.catalog.models import Change
 from apps.catalog.operations import NewChange, record_change, record_changes
-from apps.catalog.queries import recent_changes
+from apps.catalog.queries import recent_changes, told_once
 from apps.engine.models import Event
 from apps.foundation.actor import Actor
 from apps.foundation.clock import ManualClock, use_clock
@@ -76,3 +77,25 @@ def test_recent_changes_are_of_the_services_or_of_all_newest_first() -> None:
     assert [change.title for change in found] == ["flag", "deploy"]
     until = recent_changes([api.pk], NOON - timedelta(hours=48), until=NOON - timedelta(hours=2))
     assert [change.title for change in until] == ["deploy", "old"]
+
+
+def test_a_config_that_two_sources_tell_of_is_shown_once_as_it_was_told_first() -> None:
+    api = service("api")
+    for title, source, version, seconds in (
+        ("drop rate 5 % → 500 %", "game", "2", 0),
+        ("changed by a designer", "configs", "2", 9),
+        ("drop rate back", "game", "3", 60),
+        ("two at once", "game", "3", 61),
+        ("the same number on another day", "configs", "2", 86_400),
+    ):
+        change = NewChange(title, kind="config", service_id=api.pk, source=source, version=version, author="designer")
+        record_change(replace(change, occurred_at=NOON + timedelta(seconds=seconds)), actor=SYSTEM)
+    shown = [change.title for change in told_once(recent_changes([api.pk], NOON))]
+    assert shown == ["the same number on another day", "two at once", "drop rate back", "drop rate 5 % → 500 %"]
+
+
+def test_deployments_and_configs_without_a_version_are_all_shown() -> None:
+    for source in ("ci", "game"):
+        record_change(NewChange("a deployment", source=source, version="2"), actor=SYSTEM)
+        record_change(NewChange("a config", kind="config", source=source), actor=SYSTEM)
+    assert len(told_once(recent_changes([], NOON - timedelta(days=1)))) == 4

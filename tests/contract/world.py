@@ -24,6 +24,7 @@ from apps.people.crypto import seal
 from apps.people.models import ContactPoint, User
 from apps.people.operations import create_service_account
 from tests import factories
+from tests.contract.responding import respond
 
 GROUPS = ("viewer", "responder", "commander", "manager", "approver", "auditor")
 SECRET_TITLE = "Zanzibar ledger leak"
@@ -95,6 +96,7 @@ def build() -> World:
         "escalations": EscalationRun.objects.filter(subject_key=str(world.private_incident.pk)).first().pk,  # type: ignore[union-attr]  # the same
         "webhook-endpoints": _endpoint(people["manager"]).pk,
         "receipts": Receipt.objects.first().pk,
+        **respond(core, service, environment, world.private_incident, SECRET_TITLE),
     }
     Pulse.objects.get_or_create(name="ticker", defaults={"at": now()})
     assert Timer.objects.exists()

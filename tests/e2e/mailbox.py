@@ -11,6 +11,8 @@ from typing import Any
 
 from aiosmtpd.controller import Controller
 
+PAGE = "/ack/"
+
 
 @dataclass(frozen=True)
 class Mail:
@@ -19,6 +21,11 @@ class Mail:
     text: str
     html: str
     at: float
+
+    @property
+    def acknowledges(self) -> bool:
+        """Whether it is a page."""
+        return PAGE in self.text
 
     @property
     def acknowledge_link(self) -> str:
@@ -49,16 +56,17 @@ class Mailbox:
             self._arrived.notify_all()
         return "250 OK"
 
-    def to(self, *people: str) -> list[Mail]:
-        """The mails to one of these people, by the part before the @."""
-        return [mail for mail in self.mails if mail.to.split("@")[0] in people]
+    def to(self, *people: str, about: str = "") -> list[Mail]:
+        """The mails to one of these people, by the part before the @, that have `about` in their text."""
+        return [mail for mail in self.mails if mail.to.split("@")[0] in people and about in mail.text]
 
-    def wait_for(self, *people: str, seconds: float) -> Mail:
-        """The first mail to one of them, waiting for it."""
+    def wait_for(self, *people: str, about: str = "", seconds: float) -> Mail:
+        """The first mail to one of them with `about` in its text, waiting for it."""
         with self._arrived:
-            arrived = self._arrived.wait_for(lambda: self.to(*people), timeout=seconds)
-            assert arrived, f"no mail to {people} within {seconds} s; there are: {[mail.to for mail in self.mails]}"
-        return self.to(*people)[0]
+            arrived = self._arrived.wait_for(lambda: self.to(*people, about=about), timeout=seconds)
+            there = [f"{mail.to}: {mail.subject}" for mail in self.mails]
+            assert arrived, f"no mail to {people} within {seconds} s; there are: {there}"
+        return self.to(*people, about=about)[0]
 
     def close(self) -> None:
         self._controller.stop()

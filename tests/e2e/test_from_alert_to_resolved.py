@@ -1,7 +1,9 @@
 """The way of a real alert, with nothing of it faked: Prometheus, Alertmanager, SMTP and a browser.
 
-The world breaks, the first on-call person is paged and does not answer, the second is paged on time, acknowledges
-by the link in her mail, takes command, the world heals, the portal proposes to resolve, and she does.
+A config breaks the world, the first on-call person is paged and does not answer, the second is paged on time,
+acknowledges by the link in her mail, takes command, kills a switch, looks at what the rollback would do, asks for it; a
+second person approves, it is executed, the world is healthy, the portal proposes to resolve, and she does. The review
+stands there with every event, and a promise that is not kept reaches the manager.
 """
 
 from __future__ import annotations
@@ -11,22 +13,28 @@ import os
 import re
 import time
 from collections.abc import Iterator
-from pathlib import Path
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 import yaml
 
-from tests.e2e.mailbox import Mail, Mailbox
+from tests.e2e.mailbox import PAGE, Mail, Mailbox
 from tests.e2e.stack import ROOT, Stack, fetch, free_port, wait_until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(540)]
 
 SHIPPED_PACK = ROOT / "apps" / "policies" / "packs" / "e-novacron.yaml"
 LEVEL_2_AFTER_SECONDS = 6
-LEVEL_3_AFTER_SECONDS = 45
+LEVEL_3_AFTER_SECONDS = 120
+ITEM_DUE_SECONDS = 5
+RESPONSE = ["flags.killed", "runbooks.requested", "approvals.approved", "runbooks.started", "runbooks.finished"]
 FIRST_ON_CALL = ("marco", "yuki")
 SECOND_ON_CALL = "ines"
+APPROVER = "sofia"
+MANAGER = "omar"
+SWITCH = "events.world-boss"
+DRY_RUN = re.compile("dry run.*economy", re.IGNORECASE)
 PHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1360, "height": 900}
 IMAGES = ROOT / "docs" / "images"
@@ -39,6 +47,7 @@ def quick_pack() -> str:
     delays = [0, LEVEL_2_AFTER_SECONDS, LEVEL_3_AFTER_SECONDS, 3600, 7200]
     for level, seconds in zip(pack["escalation"]["path"], delays, strict=True):
         level["after"] = f"{seconds}s"
+    pack["review"]["escalate_after"] = "2s"
     return yaml.safe_dump(pack, sort_keys=False, allow_unicode=True)
 
 
@@ -50,20 +59,15 @@ def mailbox() -> Iterator[Mailbox]:
 
 
 @pytest.fixture
-def stack(tmp_path: Path, mailbox: Mailbox) -> Iterator[Stack]:
-    made = Stack(tmp_path, mailbox.port)
-    made.create_database()
-    try:
+def stack(mailbox: Mailbox) -> Iterator[Stack]:
+    with Stack(mailbox.port) as made:
         made.manage("setup")
         made.manage("seed_demo")
-        (tmp_path / "pack.yaml").write_text(quick_pack(), encoding="utf-8")
-        made.manage("policy", "import", str(tmp_path / "pack.yaml"), "--activate", "--reason", "shorter delays")
+        (made.folder / "pack.yaml").write_text(quick_pack(), encoding="utf-8")
+        made.manage("policy", "import", str(made.folder / "pack.yaml"), "--activate", "--reason", "shorter delays")
         made.start_portal()
-        made.start_monitoring(json.loads((tmp_path / "data" / "demo" / "portal.json").read_text())["alertmanager_url"])
+        made.start_monitoring(json.loads((made.folder / "data/demo/portal.json").read_text())["alertmanager_url"])
         yield made
-    finally:
-        made.close()
-        print(made.logs())  # pytest shows it with a failure
 
 
 def screenshot(page: Any, name: str, *, full: bool = False) -> None:
@@ -100,16 +104,23 @@ def test_an_alert_becomes_the_right_page_at_the_right_second(stack: Stack, mailb
     show_the_world_break(stack, browser)
     the_next_level_is_paged_on_time(stack, mailbox)
     page = she_opens_the_incident(stack, browser)
-    mail = mailbox.to(SECOND_ON_CALL)[0]
+    mail = mailbox.to(SECOND_ON_CALL, about=PAGE)[0]
     a_scanner_acknowledges_nothing(stack, mail.acknowledge_link)
     she_acknowledges_on_her_phone(stack, browser, mail)
     page.get_by_text("Acknowledged by Ines Okafor").first.wait_for(timeout=3_000)  # the open page hears of it by itself
     she_takes_command(stack, page)
-    fetch(f"{stack.world}/heal", "POST")
+    she_kills_a_switch(stack, page)
+    she_sees_what_the_rollback_would_do(stack, page)
+    she_asks_for_it(page)
+    another_approves(stack, browser, mailbox)
+    she_starts_it_and_the_world_heals(stack, page)
     wait_until(lambda: the_incident(stack)["resolve_proposed_at"], "the portal proposes to resolve", 40)
     she_resolves(stack, page)
     the_timeline_is_complete_and_in_order(stack)
-    assert {mail.to.split("@")[0] for mail in mailbox.mails} <= {*FIRST_ON_CALL, SECOND_ON_CALL}
+    paged = {mail.to.split("@")[0] for mail in mailbox.mails if mail.acknowledges}
+    assert paged <= {*FIRST_ON_CALL, SECOND_ON_CALL}
+    the_review_has_every_event_and_true_figures(stack, page)
+    an_overdue_promise_reaches_the_manager(stack, page, mailbox)
 
 
 def show_the_world_break(stack: Stack, browser: Any) -> None:
@@ -122,11 +133,11 @@ def show_the_world_break(stack: Stack, browser: Any) -> None:
 
 
 def the_next_level_is_paged_on_time(stack: Stack, mailbox: Mailbox) -> None:
-    first = mailbox.wait_for(*FIRST_ON_CALL, seconds=30)
+    first = mailbox.wait_for(*FIRST_ON_CALL, about=PAGE, seconds=30)
     incident = the_incident(stack)
     assert incident["severity"] == "P0"
     assert incident["number"] in first.subject + first.text
-    second = mailbox.wait_for(SECOND_ON_CALL, seconds=LEVEL_2_AFTER_SECONDS + 5)
+    second = mailbox.wait_for(SECOND_ON_CALL, about=PAGE, seconds=LEVEL_2_AFTER_SECONDS + 5)
     called = pages(stack, incident)
     assert [(row["level"], row["username"] in FIRST_ON_CALL) for row in called] == [(1, True), (2, False)]
     for mail, row in zip((first, second), called, strict=True):
@@ -208,6 +219,88 @@ def she_takes_command(stack: Stack, page: Any) -> None:
         page.evaluate("document.documentElement.classList.remove('dark')")
 
 
+def she_kills_a_switch(stack: Stack, page: Any) -> None:
+    asks = {"Authorization": f"Bearer {stack.token('flags:read')}"}
+    path = f"{stack.url}/ofrep/v1/evaluate/flags/{SWITCH}"
+    assert json.loads(fetch(path, "POST", {"context": {}}, asks)[1])["value"] is True
+    switches = page.get_by_role("region", name="Kill switches")
+    switches.get_by_text("All others").click()
+    switches.locator("li", has_text="World boss").filter(has_text="Production").get_by_role("button").click()
+    page.get_by_role("dialog").get_by_role("textbox").wait_for()
+    screenshot(page, "kill")
+    page.get_by_role("dialog").get_by_role("textbox").fill("No boss while the economy is broken.")
+    page.get_by_role("dialog").get_by_role("button", name=re.compile("^kill", re.IGNORECASE)).click()
+    page.get_by_text("No boss while the economy is broken.").first.wait_for()
+    killed = wait_until(lambda: switched_off(path, asks), "every web process answers false", 2)
+    assert killed["value"] is False
+
+
+def switched_off(path: str, headers: dict[str, str]) -> Any:
+    answer = json.loads(fetch(path, "POST", {"context": {}}, headers)[1])
+    return answer if answer["value"] is False else None
+
+
+def she_sees_what_the_rollback_would_do(stack: Stack, page: Any) -> None:
+    before = fetch(f"{stack.world}/requests")[1]
+    page.get_by_role("region", name="Runbooks and mitigations").get_by_role("link", name=DRY_RUN).click()
+    page.get_by_role("button", name="Show what it would do").click()
+    page.get_by_role("heading", name="1 value would change").wait_for()
+    shown = page.locator("main, #main, body").first.inner_text()
+    for piece in ("economy.drop_rate", "5", "0.05", "/cache/invalidate", "/server/reload"):
+        assert piece in shown, f"{piece} is not shown: {shown}"
+    screenshot(page, "dry-run", full=True)
+    assert fetch(f"{stack.world}/requests")[1] == before, "a dry run asks for nothing that changes anything"
+    assert fetch(f"{stack.world}/health")[0] == 503
+
+
+def she_asks_for_it(page: Any) -> None:
+    page.get_by_role("button", name="Request approval").click()
+    page.get_by_role("dialog").get_by_role("textbox").fill("The drop rate of v2 makes a third of all requests fail.")
+    page.get_by_role("dialog").get_by_role("button", name=re.compile("request", re.IGNORECASE)).click()
+    page.get_by_text("Waits for approval").first.wait_for()
+
+
+def another_approves(stack: Stack, browser: Any, mailbox: Mailbox) -> None:
+    mail = mailbox.wait_for(APPROVER, about="/approvalrequest/", seconds=10)
+    found = re.search(rf"{re.escape(stack.url)}/admin/\S+", mail.text)
+    assert found, f"no link to decide in: {mail.text}"
+    theirs = browser.new_context(viewport=DESKTOP)
+    page = theirs.new_page()
+    page.set_default_timeout(10_000)
+    sign_in(page, stack, APPROVER)
+    page.goto(found.group())
+    page.get_by_text("economy.drop_rate").first.wait_for()
+    screenshot(page, "approve", full=True)
+    page.get_by_role("button", name="Approve", exact=True).click()
+    rows = "select state from approvals_approvalrequest order by id desc limit 1"
+    wait_until(lambda: stack.query(rows)[0]["state"] == "approved", "the approval is recorded", 8)
+    theirs.close()
+
+
+def she_starts_it_and_the_world_heals(stack: Stack, page: Any) -> None:
+    page.reload()
+    page.get_by_role("button", name=re.compile("^start", re.IGNORECASE)).first.click()
+    page.get_by_role("dialog").get_by_role("button", name=re.compile("^start", re.IGNORECASE)).click()
+    page.get_by_text("Running").first.wait_for()
+    screenshot(page, "executing", full=True)
+    page.get_by_text("Succeeded").first.wait_for(timeout=60_000)  # the open page hears of it by itself
+    screenshot(page, "executed", full=True)
+    assert fetch(f"{stack.world}/health")[0] == 200
+    steps = stack.query(
+        "select kind, state, outcome_at, idempotency_key from runbooks_steprun order by execution_id, position"
+    )
+    assert {row["state"] for row in steps} == {"succeeded"}
+    assert [row["outcome_at"] for row in steps] == sorted(row["outcome_at"] for row in steps)
+    asked = json.loads(fetch(f"{stack.world}/requests")[1])["requests"]
+    keys = {row["idempotency_key"] for row in steps}
+    assert {entry["path"] for entry in asked if entry["idempotency_key"] in keys} == {
+        "/config",
+        "/cache/invalidate",
+        "/server/reload",
+    }
+    page.goto(f"{stack.url}/admin/incidents/incident/{the_incident(stack)['id']}/command/")
+
+
 def she_resolves(stack: Stack, page: Any) -> None:
     proposal = page.get_by_text(re.compile("alerts? (have )?cleared|propose", re.IGNORECASE)).first
     proposal.wait_for(timeout=8_000)  # the open page hears of it by itself
@@ -225,12 +318,14 @@ def she_resolves(stack: Stack, page: Any) -> None:
 def the_timeline_is_complete_and_in_order(stack: Stack) -> None:
     incident = the_incident(stack)
     told = stack.query(
-        "select seq, kind, text, at from incidents_timelineentry where incident_id = %s order by seq", incident["id"]
+        "select seq, kind, text, at, data from incidents_timelineentry where incident_id = %s order by seq",
+        incident["id"],
     )
     assert [row["seq"] for row in told] == list(range(1, len(told) + 1))
     assert [row["at"] for row in told] == sorted(row["at"] for row in told)
-    kinds = [row["kind"] for row in told]
-    wanted = ["declared", "paged", "paged", "acknowledged", "role", "post", "resolve_proposed", "resolved"]
+    kinds = [row["data"].get("event") or row["kind"] for row in told]
+    wanted = ["declared", "paged", "paged", "acknowledged", "role", "post", *RESPONSE, "resolved"]
+    assert "resolve_proposed" in kinds  # while the runbook still watches, or after it
     rest = iter(kinds)
     assert all(kind in rest for kind in wanted), f"{wanted} are not in this order in {kinds}"
     milestones = stack.query(
@@ -243,3 +338,49 @@ def the_timeline_is_complete_and_in_order(stack: Stack) -> None:
     remaining = LEVEL_3_AFTER_SECONDS + 2 - (time.time() - incident["declared_at"].timestamp())
     time.sleep(max(remaining, 0))
     assert [row["level"] for row in pages(stack, incident)] == [1, 2]
+
+
+def the_review_has_every_event_and_true_figures(stack: Stack, page: Any) -> None:
+    incident = the_incident(stack)
+    review = wait_until(
+        lambda: stack.query("select * from postmortems_review where incident_id = %s", incident["id"]),
+        "the review is opened",
+        10,
+    )[0]
+    assert review["state"] == "draft"
+    page.goto(f"{stack.url}/admin/postmortems/review/{review['id']}/change/")
+    page.get_by_role("heading", name="Root Cause").first.wait_for()
+    screenshot(page, "review", full=True)
+    bearer = {"Authorization": f"Bearer {stack.token('reviews:write')}"}
+    computed = json.loads(fetch(f"{stack.url}/api/v1/reviews/{review['id']}/computed/", headers=bearer)[1])
+    told = stack.query(
+        "select text, at, seq from incidents_timelineentry where incident_id = %s order by at, seq", incident["id"]
+    )
+    shown = [row["text"] for row in computed["timeline"]]
+    assert shown[: len(told)] == [row["text"] for row in told][: len(shown)]
+    assert len(shown) >= len(told) - 1  # the line that tells of the review itself may come in between
+    took = (incident["resolved_at"] - incident["detected_at"]).total_seconds()
+    figures = {row["slug"]: row["seconds"] for row in computed["figures"]}
+    assert abs(figures["resolved"] - took) < 1
+
+
+def an_overdue_promise_reaches_the_manager(stack: Stack, page: Any, mailbox: Mailbox) -> None:
+    review = stack.query("select id from postmortems_review order by id desc limit 1")[0]
+    owner = stack.query("select id from people_user where username = %s", "marco")[0]
+    before = len(mailbox.to(MANAGER))
+    bearer = {"Authorization": f"Bearer {stack.token('reviews:write')}"}
+    item = {
+        "review": review["id"],
+        "title": "Check drop rates before a config goes live",
+        "owner": owner["id"],
+        "priority": "P1",
+        "due_at": datetime.fromtimestamp(time.time() + ITEM_DUE_SECONDS, UTC).isoformat(),
+    }
+    status, answer = fetch(f"{stack.url}/api/v1/action-items/", "POST", item, bearer)
+    assert status == 201, answer
+    wait_until(lambda: len(mailbox.to(MANAGER)) > before, "the owner's manager is told", ITEM_DUE_SECONDS + 15)
+    mails = [mail for mail in mailbox.mails if item["title"] in mail.subject + mail.text]
+    assert [mail.to.split("@")[0] for mail in mails][-2:] == ["marco", MANAGER]
+    page.reload()
+    page.get_by_text("manager told").first.wait_for()
+    screenshot(page, "overdue", full=True)

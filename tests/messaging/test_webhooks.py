@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from apps.foundation.clock import now
+from apps.foundation.egress import addresses
+from apps.foundation.egress.addresses import PrivateAddress, is_public, resolve
 from apps.foundation.subjects import Subject
 from apps.messaging.models import Message
 from apps.messaging.operations import send_due
-from apps.messaging.providers import addresses
-from apps.messaging.providers.addresses import PrivateAddress, is_public, resolve
 from apps.messaging.providers.webhook import portal_signing_key
 from tests.messaging.conftest import webhook
 from tests.messaging.servers import Answer, Receiver, Request, free_port

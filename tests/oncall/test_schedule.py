@@ -213,16 +213,19 @@ def schedules(draw: st.DrawFn) -> Schedule:
 
 
 def brute_force_wall_clock(day: date, at: time, zone: ZoneInfo) -> datetime:
-    """The first half hour at which clocks in the zone have reached this reading, walking from the day before."""
+    """The first quarter of an hour at which clocks in the zone have reached this reading, walking from the day before.
+
+    Quarters, because some zones are 45 minutes off.
+    """
     wanted = datetime.combine(day, at)
     instant = datetime.combine(day, time(), UTC) - timedelta(hours=26)
     while instant.astimezone(zone).replace(tzinfo=None) < wanted:
-        instant += timedelta(minutes=30) if instant.minute in {0, 30} else timedelta(minutes=15)
+        instant += timedelta(minutes=15)
     return instant
 
 
 def brute_force(schedule: Schedule, until: datetime) -> dict[datetime, int | None]:
-    """Who is on in each half hour, by stepping through all of them from the first handoff."""
+    """Who is on in each quarter of an hour, by stepping through all of them from the first handoff."""
     zone = ZoneInfo(schedule.zone)
     handoffs = {
         brute_force_wall_clock(schedule.first_day + timedelta(weeks=week), schedule.handoff, zone) for week in range(60)

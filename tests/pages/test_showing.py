@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from django.utils.formats import date_format
+from django.utils.translation import override
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -37,11 +40,24 @@ def test_a_span_has_two_units_at_most() -> None:
     assert [span_text(value) for value in (0, 61, 3600, 90061)] == ["0 s", "1 min 1 s", "1 h", "1 d 1 h"]
 
 
+def test_the_lists_of_the_admin_write_dates_as_the_pages_do() -> None:
+    with override("en-us"):
+        assert date_format(datetime(2026, 11, 21, 14, 50, tzinfo=UTC), "DATETIME_FORMAT") == "2026-11-21 14:50"
+
+
 def test_an_instant_is_shown_in_the_readers_zone_and_in_utc_on_hover() -> None:
     at = datetime(2025, 11, 10, 14, 3, 22, tzinfo=UTC)
     shown = moment(at, ZoneInfo("Asia/Tokyo"), at + timedelta(minutes=5))
     assert (shown.local, shown.utc) == ("23:03:22", "2025-11-10 14:03:22 UTC")
     assert moment(at, ZoneInfo("UTC"), at + timedelta(days=2)).local == "Nov 10 14:03"
+
+
+@pytest.mark.parametrize("unit", ["![", "[", "[a](", "![]("])
+def test_hostile_markdown_is_shown_as_it_was_written_and_at_once(unit: str) -> None:
+    began = time.monotonic()
+    text = to_html(unit * 50_000 + "<script>")
+    assert time.monotonic() - began < 1
+    assert "&lt;script&gt;" in text
 
 
 def test_markdown_of_people_brings_no_script_in() -> None:

@@ -114,7 +114,7 @@ def test_a_manager_makes_a_service_account_and_its_owner_alone_makes_its_tokens(
 
 
 def test_a_service_account_gets_no_more_than_its_maker_has() -> None:
-    with pytest.raises(Forbidden, match="command_incident"):
+    with pytest.raises(Forbidden, match="which they have not"):
         operations.create_service_account("boss-bot", groups=["commander"], actor=actor(person("manager")))
     with pytest.raises(Forbidden):
         operations.create_service_account("bot", actor=actor(person("commander")))

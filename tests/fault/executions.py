@@ -1,0 +1,100 @@
+"""Run inside a rig: one execution of each kind of step that is asked for, at work; prints their ids by name.
+
+python -m tests.fault.executions http://127.0.0.1:8900 put post1 post2 wait
+python -m tests.fault.executions --finish 7
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "incidentportal.settings")
+
+
+def step_of(kind: str, url: str, tag: str) -> dict[str, Any]:
+    """The step of an execution by the name that the tests give it."""
+    written: dict[str, tuple[str, dict[str, Any]]] = {
+        "put": ("http_request", {"method": "PUT", "url": f"{url}/put", "json": {"on": True}}),
+        "health": ("health_check", {"url": f"{url}/health", "attempts": 1, "wait": "60s"}),
+        "metric": ("metric_check", {"url": f"{url}/metrics", "metric": "errors", "comparison": "<", "threshold": 1}),
+        "there": ("config_restore", {"document": f"there-{tag}"}),
+        "here": ("config_restore", {"document": f"here-{tag}"}),
+        "notify": ("notify", {"people": ["chief"], "title": "The world is well", "text": "Truly."}),
+        "manual": ("manual", {"instructions": "Look at the world."}),
+        "wait": ("wait", {"seconds": "10s"}),
+    }
+    posting = ("http_request", {"method": "POST", "url": f"{url}/{kind}", "json": {"on": True}})
+    name, options = written.get(kind, posting)
+    return {"slug": kind, "name": kind, "kind": name, "with": options, "timeout": "60s"}
+
+
+def main(url: str, wanted: list[str]) -> dict[str, int]:
+    """Make and start them."""
+    import yaml
+
+    from apps.foundation.actor import Actor
+    from apps.people.models import User
+    from apps.people.queries import actor_for_user
+    from apps.runbooks.models import Runbook
+    from apps.runbooks.operations.authoring import create_runbook, save_version
+    from apps.runbooks.operations.executing import execute, start
+    from apps.runbooks.planning import make_dry_run
+    from benchmarks.seed import organisation
+
+    team, system = organisation(with_mail=False), Actor.system("rig")
+    chief, _ = User.objects.get_or_create(username="chief", defaults={"is_superuser": True, "is_staff": True})
+    actor, tag = actor_for_user(chief, "command"), str(Runbook.objects.count())
+    if {"here", "there"} & set(wanted):
+        documents(url, tag, team)
+    made: dict[str, int] = {}
+    for kind in wanted:
+        book = create_runbook(f"rig-{kind}-{tag}", kind, owner_id=team.pk, actor=system)
+        text = yaml.safe_dump({"title": kind, "approval": "none", "steps": [step_of(kind, url, tag)]})
+        save_version(book.pk, text, activate=True, actor=system)
+        dry_run = make_dry_run(book.pk, {}, actor=actor)
+        execution = start(dry_run.pk, reason="a rehearsal", actor=actor)
+        made[kind] = execute(execution.pk, actor=actor).pk
+    return made
+
+
+def documents(url: str, tag: str, team: Any) -> None:
+    """Two documents that differ from their baselines: one held here, one at its source."""
+    from apps.catalog.models import Service
+    from apps.foundation.actor import Actor
+    from apps.state.operations import capture, create_document, edit_config, set_baseline
+
+    system = Actor.system("rig")
+    service = Service.objects.create(slug=f"world-{tag}", name=f"World {tag}", owner=team)
+    here = create_document(
+        slug=f"here-{tag}", name="Here", service_id=service.pk, schema={}, content={"drop_rate": 1}, actor=system
+    )
+    set_baseline(here.pk, here.head_id, reason="good", actor=system)  # type: ignore[arg-type]  # it has a version
+    here.refresh_from_db()
+    edit_config(here.pk, {"drop_rate": 9}, expected_revision=here.revision, note="oops", actor=system)
+    there = create_document(
+        slug=f"there-{tag}", name="There", service_id=service.pk, schema={}, source_url=f"{url}/config", actor=system
+    )
+    set_baseline(there.pk, capture(there.pk, actor=system).pk, reason="good", actor=system)
+    there.refresh_from_db()
+    edit_config(there.pk, {"drop_rate": 9}, expected_revision=there.revision, note="oops", actor=system)
+
+
+def finish(step_id: int) -> None:
+    """Finish a manual step."""
+    from apps.foundation.actor import Actor
+    from apps.runbooks.operations.executing import finish_manual
+
+    finish_manual(step_id, done=True, note="fine", actor=Actor.system("rig"))
+
+
+if __name__ == "__main__":
+    import django
+
+    django.setup()
+    if sys.argv[1] == "--finish":
+        finish(int(sys.argv[2]))
+    else:
+        print(json.dumps(main(sys.argv[1], sys.argv[2:])))
