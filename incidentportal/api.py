@@ -10,7 +10,21 @@ from rest_framework.routers import DefaultRouter
 
 from apps.people.api.viewsets import UnknownRoute
 
-APPS = ("people", "policies", "catalog", "messaging", "oncall", "paging", "incidents", "alerts")
+APPS = (
+    "people",
+    "policies",
+    "catalog",
+    "messaging",
+    "approvals",
+    "oncall",
+    "flags",
+    "state",
+    "paging",
+    "incidents",
+    "runbooks",
+    "alerts",
+    "postmortems",
+)
 
 
 class PortalRouter(DefaultRouter):

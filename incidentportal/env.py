@@ -15,6 +15,8 @@ import environ
 import structlog
 from django.core.exceptions import ImproperlyConfigured
 
+from apps.foundation.egress.allowance import parse as parse_allowance
+
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off", ""}
 _SHORTEST_SECRET = 32
@@ -80,6 +82,19 @@ def listing(name: str, *, default: list[str]) -> list[str]:
     """Values separated by commas."""
     value = _raw(name)
     return default if value is None else [part.strip() for part in value.split(",") if part.strip()]
+
+
+def hosts(name: str, *, default: list[str]) -> list[str]:
+    """Hosts separated by commas: names or addresses, with or without a port, and networks such as 10.0.0.0/8."""
+    found = listing(name, default=default)
+    for entry in found:
+        try:
+            parse_allowance(entry)
+        except ValueError as error:
+            raise ImproperlyConfigured(
+                f"{name} has the entry {entry!r}: each must be a host, a host:port or a network such as 10.0.0.0/8."
+            ) from error
+    return found
 
 
 def url(name: str, *, default: str) -> str:

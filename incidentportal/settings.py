@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from csp.constants import NONCE, NONE, SELF
 
@@ -41,6 +42,11 @@ MESSAGE_LEASE_SECONDS = env.number("MESSAGE_LEASE_SECONDS", default=60, least=1,
 MESSAGE_TIMEOUT_SECONDS = env.number("MESSAGE_TIMEOUT_SECONDS", default=15, least=1, most=300)
 MESSAGE_MAX_ATTEMPTS = env.number("MESSAGE_MAX_ATTEMPTS", default=12, least=1, most=100)
 ACK_LINK_HOURS = env.number("ACK_LINK_HOURS", default=24, least=1, most=720)  # how long the link in a page works
+APPROVAL_MINUTES = env.number("APPROVAL_MINUTES", default=60, least=1, most=10080)  # how long a request may be decided
+DRY_RUN_MINUTES = env.number("DRY_RUN_MINUTES", default=60, least=1, most=1440)  # how long a dry run may be executed
+RUNBOOK_LEASE_SECONDS = env.number("RUNBOOK_LEASE_SECONDS", default=30, least=1, most=3600)
+# The private hosts that runbooks and configs may reach; of a demo its world, also from the command line.
+EGRESS_ALLOW = env.hosts("EGRESS_ALLOW", default=[urlsplit(WORLD_URL).netloc] if DEMO and WORLD_URL else [])
 WEBHOOK_ALLOW_PRIVATE = env.flag("WEBHOOK_ALLOW_PRIVATE", default=False)
 INTAKE_MAX_BYTES = 1024 * 1024
 PORTAL_TEAM = env.text("PORTAL_TEAM", default="")  # who hears of faults of the portal itself
@@ -133,10 +139,15 @@ INSTALLED_APPS = [
     "apps.policies",
     "apps.catalog",
     "apps.messaging",
+    "apps.approvals",
     "apps.oncall",
+    "apps.flags",
+    "apps.state",
     "apps.paging",
     "apps.incidents",
+    "apps.runbooks",
     "apps.alerts",
+    "apps.postmortems",
     "apps.demo",
 ]
 
@@ -198,6 +209,7 @@ TEMPLATES = [
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
 USE_I18N = True
+FORMAT_MODULE_PATH = ["incidentportal.formats"]
 USE_TZ = True
 STATIC_URL = "/static/"
 STATIC_ROOT = DATA_DIR / "static"
@@ -269,6 +281,16 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "ENUM_NAME_OVERRIDES": {
+        "ApprovalRequestState": "apps.approvals.models.ApprovalRequest.State",
+        "FlagState": "apps.flags.models.Flag.State",
+        "DifferenceOp": "apps.state.api.serializers.OPS",
+        "ConfigVersionOrigin": "apps.state.models.ConfigVersion.Origin",
+        "RunbookState": "apps.runbooks.models.Runbook.State",
+        "ExecutionState": "apps.runbooks.models.Execution.State",
+        "StepRunState": "apps.runbooks.models.StepRun.State",
+        "StepRunDirection": "apps.runbooks.models.StepRun.Direction",
+        "ReviewState": "apps.postmortems.models.Review.State",
+        "ActionItemState": "apps.postmortems.models.ActionItem.State",
         "IntegrationKind": "apps.alerts.models.Integration.Kind",
         "IntegrationState": "apps.alerts.models.Integration.State",
         "ReceiptState": "apps.alerts.models.Receipt.State",

@@ -8,6 +8,8 @@ from django.views.generic import RedirectView
 
 from apps.engine.views import healthz, metrics, readyz
 
+handler500 = "apps.people.api.problems.crashed"
+
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
     path("healthz", healthz, name="healthz"),

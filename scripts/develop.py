@@ -14,6 +14,7 @@ from services import found_services
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON = sys.executable
 BIN = Path(sys.executable).parent
+ALONE = "services or e2e or browser or redis"
 FAULT_ROUNDS = {"fault": "10", "fault-ci": "1"}
 CHECKS = (
     ("ruff check", [str(BIN / "ruff"), "check", "."]),
@@ -45,9 +46,19 @@ def run(command: list[str], environ: dict[str, str]) -> int:
 
 
 def test(arguments: list[str]) -> int:
-    """The whole suite but fault injection, which has a command of its own."""
+    """The whole suite but fault injection, which has a command of its own.
+
+    First what needs nothing but a database, on two processes side by side; then, alone on the machine, what starts
+    processes, drives a browser or measures time. A selection runs in one piece.
+    """
     with found_services() as services:
-        return run([PYTHON, "-m", "pytest", "-m", "not fault", *arguments], environment(**services))
+        environ = environment(**services)
+        if arguments:
+            return run([PYTHON, "-m", "pytest", "-m", "not fault", *arguments], environ)
+        both = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]  # the longest files stand early
+        first = run([PYTHON, "-m", "pytest", "-m", f"not fault and not ({ALONE})", *both], environ)
+        second = run([PYTHON, "-m", "pytest", "-m", f"not fault and ({ALONE})"], environ)
+        return first or second
 
 
 def fault(arguments: list[str], rounds: str) -> int:

@@ -11,7 +11,7 @@ from django.db.models import Count, Q, QuerySet
 from apps.alerts.models import Alert, AlertGroup, Integration, Receipt
 from apps.catalog.models import Change
 from apps.catalog.permissions import user_may_edit_team
-from apps.catalog.queries import dependency_closure, recent_changes, visible_teams
+from apps.catalog.queries import dependency_closure, recent_changes, told_once, visible_teams
 from apps.incidents.models import Incident
 from apps.incidents.queries import visible_to as visible_incidents
 from apps.people.crypto import unseal
@@ -86,7 +86,8 @@ def changes_before(incident: Incident, *, limit: int = 20) -> list[Change]:
     services = set(incident.services.values_list("pk", flat=True))
     services |= set(dependency_closure(services)) if services else set()
     until: datetime | None = incident.resolved_at
-    return list(recent_changes(services, incident.detected_at - CHANGES_BEFORE, until=until, limit=limit))
+    rows = recent_changes(services, incident.detected_at - CHANGES_BEFORE, until=until, limit=2 * limit)
+    return told_once(rows)[:limit]
 
 
 def address_with_key(integration: Integration) -> str:

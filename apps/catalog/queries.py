@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from django.contrib.auth.models import AnonymousUser
@@ -19,6 +19,7 @@ from apps.policies.models import PolicyVersion
 from apps.policies.queries import active_versions
 
 TEAM, SERVICE = "team", "service"
+TOLD_AGAIN_WITHIN = timedelta(hours=1)
 
 M = TypeVar("M", bound=Model)
 
@@ -157,6 +158,25 @@ def recent_changes(
         rows = rows.filter(occurred_at__lte=until)
     of_services = rows.filter(service_id__in=list(service_ids)) | rows.filter(service_id__isnull=True)
     return of_services.order_by("-occurred_at", "-id")[:limit]
+
+
+def told_once(changes: Iterable[Change]) -> list[Change]:
+    """The changes in their order, without what a second source told of a config that the first one told of already.
+
+    A system that reports its configs is often captured by the portal as well. Both name service, environment, version
+    and author; what was told first stays, since it is nearest to the moment.
+    """
+    rows = list(changes)
+    first: dict[tuple[object, ...], Change] = {}
+    repeated: set[int] = set()
+    for row in sorted(rows, key=lambda row: (row.occurred_at, row.pk)):
+        if row.kind != Change.Kind.CONFIG or not row.version:
+            continue
+        key = (row.service_id, row.environment_id, row.version, row.author)
+        known = first.setdefault(key, row)
+        if known.source != row.source and row.occurred_at - known.occurred_at <= TOLD_AGAIN_WITHIN:
+            repeated.add(row.pk)
+    return [row for row in rows if row.pk not in repeated]
 
 
 # --- for `Subject("team", …)` and `Subject("service", …)` -----------------------------------------------------------

@@ -16,7 +16,8 @@ class Panel:
     """One box on the command page.
 
     `template` is rendered with what `context(incident, request)` returns and with `incident`; `context` must
-    filter by what `request.user` may see. Lower `position` stands further up.
+    filter by what `request.user` may see. Lower `position` stands further up; once the incident is resolved,
+    `position_resolved` counts where it is given.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Panel:
     template: str
     context: Callable[[Incident, HttpRequest], dict[str, Any]]
     position: int = 100
+    position_resolved: int | None = None
 
 
 _panels: dict[str, Panel] = {}
@@ -36,36 +38,11 @@ def register_panel(panel: Panel) -> None:
     _panels[panel.name] = panel
 
 
-def panels() -> list[Panel]:
-    """All panels in their order on the page."""
-    return sorted(_panels.values(), key=lambda panel: (panel.position, panel.name))
+def panels(*, is_open: bool = True) -> list[Panel]:
+    """All panels in their order on the page of an open or of a resolved incident."""
 
+    def place(panel: Panel) -> tuple[int, str]:
+        moved = None if is_open else panel.position_resolved
+        return panel.position if moved is None else moved, panel.name
 
-@dataclass(frozen=True, slots=True)
-class HomePanel:
-    """One box on the home page.
-
-    `template` is rendered with what `context(request)` returns; None leaves the box out, for those who may see
-    nothing of it. `context` must filter by what `request.user` may see. Lower `position` stands further up.
-    """
-
-    name: str
-    title: str
-    template: str
-    context: Callable[[HttpRequest], dict[str, Any] | None]
-    position: int = 100
-
-
-_home_panels: dict[str, HomePanel] = {}
-
-
-def register_home_panel(panel: HomePanel) -> None:
-    """Called once by the owner in its `ready()`; two panels of one name are a programming error."""
-    if panel.name in _home_panels and _home_panels[panel.name] is not panel:
-        raise RuntimeError(f"Home panel {panel.name!r} is registered twice.")
-    _home_panels[panel.name] = panel
-
-
-def home_panels() -> list[HomePanel]:
-    """All boxes of the home page in their order."""
-    return sorted(_home_panels.values(), key=lambda panel: (panel.position, panel.name))
+    return sorted(_panels.values(), key=place)

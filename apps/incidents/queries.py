@@ -45,10 +45,18 @@ def visible_to(user: User | AnonymousUser) -> QuerySet[Incident]:
         return Incident.objects.none()
     if user.is_superuser or user.has_perm("incidents.view_private_incident"):
         return Incident.objects.all()
-    seen = _granted(user)
-    if user.has_perm("incidents.view_incident"):
-        seen |= Q(visibility=Incident.Visibility.OPEN) | _concerned(user)
-    return Incident.objects.filter(seen)
+    return Incident.objects.filter(_seen_by(user))
+
+
+def _seen_by(user: User) -> Q:
+    """The condition, built once for an account as it was loaded: a page asks it many times. It is still read afresh."""
+    known: Q | None = user.__dict__.get("_portal_seen_incidents")
+    if known is None:
+        known = _granted(user)
+        if user.has_perm("incidents.view_incident"):
+            known |= Q(visibility=Incident.Visibility.OPEN) | _concerned(user)
+        user.__dict__["_portal_seen_incidents"] = known
+    return known
 
 
 def _granted(user: User) -> Q:

@@ -13,13 +13,14 @@ from django.conf import settings
 
 from apps.foundation.actor import Actor
 from apps.foundation.clock import now
+from apps.foundation.egress.addresses import PrivateAddress, check_addresses, literal_address
 from apps.foundation.errors import Conflict, Forbidden, Invalid, NotFound
 from apps.foundation.operations import operation
 from apps.foundation.subjects import Subject
 from apps.messaging.drafts import NewMessage
 from apps.messaging.models import Message, WebhookEndpoint
 from apps.messaging.operations import enqueue_many, replay
-from apps.messaging.providers.addresses import PrivateAddress, check_public, literal_address
+from apps.messaging.providers.webhook import PUBLIC_ONLY, may_reach
 from apps.messaging.queries import endpoints_visible_to
 from apps.people.crypto import seal
 from apps.people.permissions import require
@@ -46,9 +47,9 @@ def checked_url(url: str) -> str:
         raise _bad_url("The address has spaces, or more than 500 characters.")
     if literal_address(host) is not None:
         try:
-            check_public(host, [host])
+            check_addresses(host, parts.port or 0, [host], may_reach)
         except PrivateAddress as error:
-            raise _bad_url(str(error)) from error
+            raise _bad_url(f"{error}; {PUBLIC_ONLY}") from error
     return url
 
 

@@ -34,6 +34,17 @@ VIEW = [
     "alerts.view_integration",
     "alerts.view_alert",
     "alerts.view_alertgroup",
+    "approvals.view_approvalrequest",
+    "flags.view_flag",
+    "state.view_configdocument",
+    "state.view_configversion",
+    "runbooks.view_runbook",
+    "runbooks.view_runbookversion",
+    "runbooks.view_dryrun",
+    "runbooks.view_execution",
+    "runbooks.view_mitigation",
+    "postmortems.view_review",
+    "postmortems.view_actionitem",
 ]
 
 RESPOND = [
@@ -44,11 +55,17 @@ RESPOND = [
     "catalog.add_change",
     "alerts.view_receipt",
     "alerts.retry_receipt",
+    "runbooks.dry_run_runbook",
+    "postmortems.write_review",
 ]
 
 COMMAND = [
     "incidents.command_incident",
     "messaging.replay_message",
+    "runbooks.execute_runbook",
+    "runbooks.use_mitigation",
+    "flags.kill_flag",
+    "approvals.bypass_approvalrequest",
 ]
 
 
@@ -71,6 +88,31 @@ MANAGE = [
     "messaging.replay_message",
     "people.view_contactpoint",
     "people.manage_service_accounts",
+    "approvals.decide_approvalrequest",
+    *_all_of("flags", ["flag"], ("add", "change")),
+    "flags.kill_flag",
+    *_all_of("flags", ["flaguserpermission", "flaggrouppermission"], ("view", "add", "change", "delete")),
+    *_all_of("state", ["configdocument"], ("add", "change", "apply", "set_baseline")),
+    *_all_of("runbooks", ["runbook", "runbookversion", "mitigation", "secret"], ("view", "add", "change")),
+    *_all_of("runbooks", ["mitigation", "secret"], ("delete",)),
+    *_all_of(
+        "runbooks",
+        [
+            "runbookuserpermission",
+            "runbookgrouppermission",
+            "mitigationuserpermission",
+            "mitigationgrouppermission",
+        ],
+        ("view", "add", "change", "delete"),
+    ),
+    "runbooks.execute_runbook",
+    "runbooks.use_mitigation",
+    "postmortems.review_review",
+]
+
+APPROVE = [
+    "approvals.decide_approvalrequest",
+    "runbooks.dry_run_runbook",
 ]
 
 AUDIT = [
@@ -108,6 +150,25 @@ AUDIT = [
     ),
     *_all_of("incidents", ["historicalincident", "historicalroleassignment", "historicalmilestone"], ("view",)),
     *_all_of("alerts", ["historicalintegration"], ("view",)),
+    *_all_of("approvals", ["historicalapprovalrequest"], ("view",)),
+    *_all_of("flags", ["flaguserpermission", "flaggrouppermission", "historicalflag"], ("view",)),
+    *_all_of("state", ["historicalconfigdocument"], ("view",)),
+    *_all_of(
+        "runbooks",
+        [
+            "secret",
+            "runbookuserpermission",
+            "runbookgrouppermission",
+            "mitigationuserpermission",
+            "mitigationgrouppermission",
+            "historicalrunbook",
+            "historicalexecution",
+            "historicalmitigation",
+            "historicalsecret",
+        ],
+        ("view",),
+    ),
+    *_all_of("postmortems", ["historicalreview", "historicalsection", "historicalactionitem"], ("view",)),
 ]
 
 GROUP_PERMISSIONS: dict[str, list[str]] = {
@@ -115,7 +176,6 @@ GROUP_PERMISSIONS: dict[str, list[str]] = {
     "responder": [*VIEW, *RESPOND],
     "commander": [*VIEW, *RESPOND, *COMMAND],
     "manager": [*VIEW, *RESPOND, *MANAGE],
-    # Approvals come with their own app; until then an approver reads.
-    "approver": VIEW,
+    "approver": [*VIEW, *APPROVE],
     "auditor": [*VIEW, *AUDIT],
 }

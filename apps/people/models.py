@@ -31,12 +31,28 @@ class User(AbstractUser):
         related_name="service_accounts",
         help_text="the person who answers for a service account and makes its tokens",
     )
+    manager = models.ForeignKey(
+        "self",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="reports",
+        limit_choices_to={"kind": "person"},
+        help_text="who hears of it when an action item of this person stays overdue",
+    )
 
     history = TrackedHistory(excluded_fields=["password", "last_login"], m2m_fields=["groups"])
 
     class Meta(AbstractUser.Meta):
         permissions: ClassVar = [
             ("manage_service_accounts", "Can create service accounts and make tokens for those they own"),
+        ]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(manager__isnull=True) | ~Q(manager=models.F("pk")),
+                name="nobody_is_their_own_manager",
+                violation_error_message="Nobody is their own manager.",
+            ),
         ]
 
     def __str__(self) -> str:

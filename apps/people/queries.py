@@ -17,7 +17,21 @@ from apps.foundation.clock import now
 from apps.people.crypto import digest
 from apps.people.models import ApiToken, ContactPoint, User
 
-AREAS = ("incidents", "alerts", "oncall", "catalog", "policies", "messaging", "people", "changes")
+AREAS = (
+    "incidents",
+    "alerts",
+    "oncall",
+    "catalog",
+    "policies",
+    "messaging",
+    "people",
+    "changes",
+    "approvals",
+    "flags",
+    "configs",
+    "runbooks",
+    "reviews",
+)
 SCOPES = frozenset({"*", *(f"{area}:{way}" for area in AREAS for way in ("read", "write"))})
 
 

@@ -101,7 +101,7 @@ def _compose(text: str, document: Document) -> Node | None:
     except yaml.reader.ReaderError as error:
         before = text[: error.position]
         line, column = before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
-        message = f"The character U+{ord(text[error.position]):04X} is not allowed in a pack."
+        message = f"The character U+{ord(text[error.position]):04X} is not allowed."
         document.problems.append(Problem(line, column, "", message))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -138,7 +138,7 @@ class _Builder:
     def _value(self, node: Node, where: Where, depth: int) -> Any:
         self.count += 1
         if self.count > MOST_VALUES:
-            raise _Refused(node, where, f"The pack has more than {MOST_VALUES} values, aliases counted each time.")
+            raise _Refused(node, where, f"The text has more than {MOST_VALUES} values, aliases counted each time.")
         if depth > DEEPEST:
             raise _Refused(node, where, f"This is nested more than {DEEPEST} levels deep.")
         self.document.values[where] = Mark(node.start_mark.line + 1, node.start_mark.column + 1)

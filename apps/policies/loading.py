@@ -94,15 +94,18 @@ def _section(document: Document, section: Section, problems: list[Problem]) -> B
     try:
         return section.model.model_validate(document.value[section.name])
     except ValidationError as error:
-        problems += _problems(document, section.name, error.errors(include_url=False))
+        problems += model_problems(document, (section.name,), error.errors(include_url=False))
     return None
 
 
-def _problems(document: Document, section: str, details: list[ErrorDetails]) -> list[Problem]:
-    """One problem for each place. Where branches of a union failed, the one that came deepest speaks for all."""
+def model_problems(document: Document, start: Where, details: list[ErrorDetails]) -> list[Problem]:
+    """What pydantic found wrong in the part of a document at `start`, one problem for each place.
+
+    Where branches of a union failed, the one that came deepest speaks for all.
+    """
     by_place: dict[Where, Problem] = {}
     for detail in details:
-        place, message = _sentence(_place(document, section, detail), detail)
+        place, message = _sentence(_place(document, start, detail), detail)
         at_key = detail["type"] == "extra_forbidden" or detail["loc"][-1:] == ("[key]",)
         by_place.setdefault(place, document.problem(place, message, at_key=at_key))
     return [
@@ -112,9 +115,9 @@ def _problems(document: Document, section: str, details: list[ErrorDetails]) -> 
     ]
 
 
-def _place(document: Document, section: str, detail: ErrorDetails) -> Where:
+def _place(document: Document, start: Where, detail: ErrorDetails) -> Where:
     """Where in the text: pydantic's place without the names of union branches that it mixes in."""
-    place: Where = (section,)
+    place = start
     parts = detail["loc"][:-1] if detail["type"] in {"missing", "extra_forbidden"} else detail["loc"]
     for part in parts:
         if (*place, part) in document.values:
@@ -124,7 +127,7 @@ def _place(document: Document, section: str, detail: ErrorDetails) -> Where:
 
 def _sentence(place: Where, detail: ErrorDetails) -> tuple[Where, str]:
     kind, context = detail["type"], detail.get("ctx", {})
-    name = next(str(part) for part in reversed(place) if isinstance(part, str))
+    name = next((str(part) for part in reversed(place) if isinstance(part, str)), "the text")
     shown = _shown(detail["input"])
     if kind == "missing":
         message = f"`{name}` is missing."

@@ -114,10 +114,9 @@ class ServiceAdmin(OperatingAdmin):
     search_fields = ("name", "slug", "description")
     list_select_related = ("owner", "policy_pack")
     inlines: ClassVar[list[Any]] = [DependencyInline, DependantInline, ServiceUserGrants, ServiceGroupGrants]
-    prepopulated_fields: ClassVar[dict[str, Any]] = {"slug": ("name",)}
 
     def get_prepopulated_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return {} if obj is not None else super().get_prepopulated_fields(request, obj)
+        return {} if obj is not None else {"slug": ("name",)}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows = visible_services(request.user).select_related("owner", "policy_pack")

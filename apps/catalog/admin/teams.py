@@ -85,7 +85,6 @@ class TeamAdmin(OperatingAdmin):
     list_display = ("name", "slug", "pack", "member_count", "service_count", "time_zone")
     search_fields = ("name", "slug")
     inlines: ClassVar[list[Any]] = [MembershipInline, TeamUserGrants, TeamGroupGrants]
-    prepopulated_fields: ClassVar[dict[str, Any]] = {"slug": ("name",)}
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "time_zone":
@@ -94,7 +93,7 @@ class TeamAdmin(OperatingAdmin):
         return super().formfield_for_dbfield(db_field, request, **kwargs)
 
     def get_prepopulated_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return {} if obj is not None else super().get_prepopulated_fields(request, obj)
+        return {} if obj is not None else {"slug": ("name",)}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return (

@@ -230,7 +230,7 @@ def _roles(
 def _milestones(
     incident: Incident, found: Sequence[Milestone], zone: ZoneInfo, at: datetime
 ) -> tuple[MilestoneRow, ...]:
-    """The milestones of the pack in their order, those of the present cycle, with the time they took."""
+    """Those of the present cycle with the time they took, then what is still to come: the end comes last."""
     known = lifecycle(incident.policy_version_id)
     now_marked = {row.name: row for row in found if row.cycle == incident.reopened_count}
     start = now_marked.get("detected") or now_marked.get("reopened")
@@ -247,7 +247,7 @@ def _milestones(
                 after=took,
             )
         )
-    return tuple(sorted(rows, key=lambda row: (row.at is None, row.at.iso if row.at else "")))
+    return tuple(sorted(rows, key=lambda row: (row.at is None, row.at.iso if row.at else "", row.slug == "resolved")))
 
 
 def _panels(incident: Incident, request: HttpRequest) -> tuple[PanelBox, ...]:
@@ -258,5 +258,5 @@ def _panels(incident: Incident, request: HttpRequest) -> tuple[PanelBox, ...]:
             panel.title,
             render_to_string(panel.template, {**panel.context(incident, request), "incident": incident}, request),
         )
-        for panel in panels()
+        for panel in panels(is_open=incident.is_open)
     )

@@ -15,6 +15,7 @@ from django.urls import reverse
 from django.utils.safestring import SafeString
 
 from apps.catalog.models import Change
+from apps.catalog.queries import told_once
 from apps.foundation.clock import now
 from apps.incidents.admin.clocks import since_clock, target_clock
 from apps.incidents.admin.escalating import NextPage, next_pages
@@ -246,7 +247,7 @@ def _on_call(user: User | AnonymousUser, zone: ZoneInfo, at: datetime) -> tuple[
 def _changes(user: User | AnonymousUser, zone: ZoneInfo, at: datetime) -> tuple[ChangeRow, ...]:
     if not user.has_perm("catalog.view_change"):
         return ()
-    rows = Change.objects.select_related("service").order_by("-occurred_at", "-id")[:MOST_CHANGES]
+    rows = Change.objects.select_related("service").order_by("-occurred_at", "-id")[: 2 * MOST_CHANGES]
     return tuple(
         ChangeRow(
             url=admin_url("catalog_change_change", row.pk),
@@ -256,7 +257,7 @@ def _changes(user: User | AnonymousUser, zone: ZoneInfo, at: datetime) -> tuple[
             author=row.author,
             at=moment(row.occurred_at, zone, at),
         )
-        for row in rows
+        for row in told_once(rows)[:MOST_CHANGES]
     )
 
 

@@ -41,6 +41,19 @@ _MARKS: dict[str, tuple[str, Tone]] = {
     "alert": ("notifications", "warn"),
     "alert_resolved": ("notifications_off", "ok"),
     "change": ("published_with_changes", ""),
+    "runbook": ("play_circle", "accent"),
+    "flag": ("power_settings_new", "warn"),
+    "review_opened": ("fact_check", "accent"),
+    "review_submitted": ("fact_check", "accent"),
+    "review_sent_back": ("undo", "warn"),
+    "review_reviewed": ("verified", "ok"),
+    "review_closed": ("task_alt", "ok"),
+    "review_reopened": ("restart_alt", "warn"),
+    "review_overdue": ("timer_off", "danger"),
+    "item_added": ("add_task", ""),
+    "item_finished": ("task_alt", "ok"),
+    "item_overdue": ("timer_off", "danger"),
+    "item_escalated": ("supervisor_account", "danger"),
 }
 
 

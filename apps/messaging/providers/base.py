@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
 from apps.foundation.clock import now
+from apps.foundation.egress.deadlines import Deadline
 from apps.foundation.subjects import Subject
 from apps.messaging.models import Attempt
 
@@ -61,27 +61,6 @@ class Transport(Protocol):
 
     def open(self) -> Session:
         """A new session; it connects with its first message."""
-
-
-class DeadlinePassed(TimeoutError):
-    """The time for one attempt is over."""
-
-
-class Deadline:
-    """The time that one attempt may take in all, however slowly the provider drips its answer."""
-
-    def __init__(self, seconds: float) -> None:
-        self._until = time.monotonic() + seconds
-
-    def remaining(self) -> float:
-        """Seconds left. DeadlinePassed when there are none."""
-        left = self._until - time.monotonic()
-        if left <= 0:
-            raise DeadlinePassed("The provider took too long.")
-        return left
-
-    def passed(self) -> bool:
-        return time.monotonic() >= self._until
 
 
 def shortened(text: object) -> str:

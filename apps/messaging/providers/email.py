@@ -11,8 +11,9 @@ from django.core.mail import EmailMultiAlternatives, get_connection
 from django.core.mail.backends.smtp import EmailBackend as SmtpBackend
 from django.core.mail.message import sanitize_address
 
+from apps.foundation.egress.deadlines import Deadline
 from apps.messaging.models import Attempt
-from apps.messaging.providers.base import Deadline, Outgoing, Result, shortened
+from apps.messaging.providers.base import Outgoing, Result, shortened
 from apps.messaging.providers.letters import letter
 
 # These mean that the portal may not use the server at all: its settings are wrong, not this message.

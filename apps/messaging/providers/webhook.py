@@ -10,14 +10,15 @@ from email.utils import parsedate_to_datetime
 from functools import cache
 from typing import Any
 
-import httpcore
 import httpx
 from django.conf import settings
 
 from apps.foundation.clock import now
+from apps.foundation.egress.addresses import Address, PrivateAddress
+from apps.foundation.egress.deadlines import Deadline, running_deadline
+from apps.foundation.egress.transports import checked_client
 from apps.messaging.models import Attempt
-from apps.messaging.providers.addresses import CheckedBackend, PrivateAddress, running_deadline
-from apps.messaging.providers.base import Deadline, Outgoing, Result, shortened
+from apps.messaging.providers.base import Outgoing, Result, shortened
 
 CONNECT_SECONDS = 5.0
 MOST_CONNECTIONS = 64
@@ -27,6 +28,7 @@ SHOWN_BYTES = 300
 # The receiver is asked to be tried again; any other 4xx says that this request will never do.
 _TRY_AGAIN = frozenset({408, 409, 421, 425, 429})
 _OK, _REDIRECT, _CLIENT_ERROR, _SERVER_ERROR = 200, 300, 400, 500
+PUBLIC_ONLY = "webhooks go to public addresses only."
 _NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 
@@ -58,30 +60,15 @@ def body_of(message: Outgoing) -> bytes:
     return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-class CheckedTransport(httpx.HTTPTransport):
-    """httpx's transport on a pool that connects to checked addresses only."""
-
-    def __init__(self) -> None:
-        super().__init__(trust_env=False)
-        context = httpx.create_ssl_context(trust_env=False)
-        self._pool = httpcore.ConnectionPool(
-            ssl_context=context,
-            max_connections=MOST_CONNECTIONS,
-            max_keepalive_connections=MOST_CONNECTIONS,
-            keepalive_expiry=KEEP_ALIVE_SECONDS,
-            network_backend=CheckedBackend(),
-        )
+def may_reach(host: str, port: int, address: Address) -> bool:
+    """Webhooks go to public addresses only, unless the portal's receivers are inside."""
+    return bool(settings.WEBHOOK_ALLOW_PRIVATE)
 
 
 @cache
 def _client(process: int) -> httpx.Client:
     """One client for a process: a fork must not share its parent's connections."""
-    return httpx.Client(
-        transport=CheckedTransport(),
-        follow_redirects=False,
-        trust_env=False,
-        headers={"User-Agent": "incident-portal", "Accept-Encoding": "identity"},
-    )
+    return checked_client(may_reach, most_connections=MOST_CONNECTIONS, keep_alive_seconds=KEEP_ALIVE_SECONDS)
 
 
 class WebhookTransport:
@@ -110,7 +97,7 @@ class WebhookSession:
         try:
             return _post(message.address, body, headers, deadline)
         except PrivateAddress as error:
-            return Result(Attempt.Outcome.REFUSED, shortened(error))
+            return Result(Attempt.Outcome.REFUSED, f"{shortened(error)}; {PUBLIC_ONLY}")
         except _NEVER_LEFT as error:
             return Result(Attempt.Outcome.RETRY, f"Not reachable: {shortened(error)}", provider_broken=True)
         except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError) as error:

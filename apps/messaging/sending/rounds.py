@@ -15,10 +15,11 @@ from django.conf import settings
 
 from apps.engine.pulses import beat
 from apps.foundation.clock import now
+from apps.foundation.egress.deadlines import Deadline
 from apps.foundation.subjects import Subject, subject_url
 from apps.messaging.drafts import idempotency_key
 from apps.messaging.models import Attempt, Message
-from apps.messaging.providers.base import Deadline, Outgoing, Result, Session, shortened
+from apps.messaging.providers.base import Outgoing, Result, Session, shortened
 from apps.messaging.providers.webhook import portal_signing_key
 from apps.messaging.queries import due
 from apps.messaging.sending.lanes import Lane, Rests, lane_for, rests, threads

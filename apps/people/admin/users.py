@@ -32,6 +32,16 @@ class PersonCreationForm(UserCreationForm):
         fields = ("username", "email")
 
 
+class AccountForm(UserChangeForm):
+    """An account; its manager is somebody else."""
+
+    def clean_manager(self) -> User | None:
+        manager: User | None = self.cleaned_data["manager"]
+        if manager is not None and manager.pk == self.instance.pk:
+            raise forms.ValidationError("Nobody is their own manager.")
+        return manager
+
+
 class ContactPointInline(ReadOnlyInline):
     """Where this person is paged; edited on the page of contact points."""
 
@@ -61,7 +71,7 @@ class ServiceAccountForm(BaseDialogForm):
 class UserAdmin(DjangoUserAdmin, PortalModelAdmin):  # type: ignore[type-arg,misc]  # generic only in the stubs
     """Everybody sees who is who; superusers make accounts and give groups."""
 
-    form = UserChangeForm
+    form = AccountForm
     add_form = PersonCreationForm
     change_password_form = AdminPasswordChangeForm
     ask_reason = True
@@ -70,13 +80,28 @@ class UserAdmin(DjangoUserAdmin, PortalModelAdmin):  # type: ignore[type-arg,mis
     search_fields = ("username", "display_name", "first_name", "last_name", "email")
     ordering = ("username",)
     filter_horizontal = ("groups",)
+    autocomplete_fields = ("manager",)
     readonly: ClassVar[Sequence[str]] = ("kind", "is_staff", "owner", "last_login", "date_joined")
     inlines = (ContactPointInline,)
     actions_list = ("new_service_account",)
     actions_detail = ("close_account",)
     add_fieldsets = ((None, {"fields": ("username", "email", "usable_password", "password1", "password2")}),)
     fieldsets = (
-        (None, {"fields": ("username", "display_name", "first_name", "last_name", "email", "time_zone", "password")}),
+        (
+            None,
+            {
+                "fields": (
+                    "username",
+                    "display_name",
+                    "first_name",
+                    "last_name",
+                    "email",
+                    "time_zone",
+                    "manager",
+                    "password",
+                )
+            },
+        ),
         ("What they may do", {"fields": ("groups", "is_active", "is_superuser", "is_staff")}),
         ("Account", {"fields": ("kind", "owner", "last_login", "date_joined")}),
     )

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from django.db.models import QuerySet
-from django_filters import BooleanFilter, MultipleChoiceFilter
+from django_filters import BooleanFilter, MultipleChoiceFilter, NumberFilter
 from django_filters.rest_framework import DjangoFilterBackend
 from rest_framework.request import Request
 
 from apps.foundation.errors import Invalid
+
+# Numbers of versions and rows; no list is filtered by a fraction.
+_WHOLE = re.compile(r"-?[0-9]{1,18}")
 
 
 def _fault(found: Any, values: list[str]) -> str:
@@ -19,6 +23,8 @@ def _fault(found: Any, values: list[str]) -> str:
         return "Give it once."
     if isinstance(found, BooleanFilter) and values[0] not in {"true", "false"}:
         return "Must be true or false."
+    if isinstance(found, NumberFilter) and not _WHOLE.fullmatch(values[0]):
+        return "Must be a whole number."
     return ""
 
 

@@ -64,6 +64,12 @@ def _claim(user_id: int, key: str, route: str) -> None:
         )
 
 
+def is_answered(request: Request, key: str) -> bool:
+    """Whether the answer to this very key is kept, so that sending it again does nothing."""
+    mine = IdempotencyRecord.objects.filter(user_id=request.user.pk or 0, key=key, route=request.path[:200])
+    return mine.filter(created_at__gte=now() - ANSWERS_KEPT_FOR).exists()
+
+
 class IdempotencyMixin:
     """Views with this answer a repeated POST with the stored answer of the first, and `Idempotency-Replayed: true`.
 

@@ -10,8 +10,9 @@ from typing import Any
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import DataError, IntegrityError
-from django.http import Http404
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.http.request import UnreadablePostError
+from django.views.defaults import server_error
 from rest_framework import exceptions
 from rest_framework.response import Response
 
@@ -123,3 +124,14 @@ def problem_handler(error: Exception, context: dict[str, Any]) -> Response | Non
     if isinstance(error, exceptions.APIException):
         return _of_drf(error)
     return _of_django(error, context)
+
+
+def crashed(request: HttpRequest) -> HttpResponse:
+    """Django's `handler500`: a fault of ours is a problem document too, for programs; a page for people."""
+    if not request.path.startswith("/api/"):
+        return server_error(request)
+    detail = "The portal failed at this. It is in its log; trying again with the same Idempotency-Key is safe."
+    body = {"type": "urn:incident-portal:problem:crashed", "title": "Internal Server Error", "status": 500}
+    return JsonResponse(
+        {**body, "detail": detail, "code": "crashed", "errors": []}, status=500, content_type=MEDIA_TYPE
+    )

@@ -23,11 +23,27 @@ class UserSerializer(serializers.ModelSerializer[User]):
     """An account as colleagues see it."""
 
     name = serializers.CharField(read_only=True, help_text="as the portal calls it everywhere")
+    manager = serializers.IntegerField(
+        source="manager_id",
+        read_only=True,
+        allow_null=True,
+        help_text="the account that hears of their overdue action items",
+    )
     groups = serializers.SlugRelatedField("name", many=True, read_only=True)  # type: ignore[var-annotated]  # of the stubs
 
     class Meta:
         model = User
-        fields: tuple[str, ...] = ("id", "username", "name", "kind", "email", "time_zone", "is_active", "groups")
+        fields: tuple[str, ...] = (
+            "id",
+            "username",
+            "name",
+            "kind",
+            "email",
+            "time_zone",
+            "manager",
+            "is_active",
+            "groups",
+        )
         read_only_fields = fields
 
 

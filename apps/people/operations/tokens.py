@@ -29,13 +29,16 @@ MAX_NAME_LENGTH = 120
 def create_service_account(username: str, *, display_name: str = "", groups: Sequence[str] = (), actor: Actor) -> User:
     """Make an account for a program: no password, no admin, owned by the actor, who alone makes its tokens.
 
+    One that a program makes is owned by the person who owns that program: somebody answers for each, at one remove.
     Needs `people.manage_service_accounts`; the groups may hold no permission that the actor has not. Raises
     Conflict when the name is taken, Invalid for a bad name or group.
     """
     require(actor, "people.manage_service_accounts")
     found = groups_named(groups)
     not_more_than(actor, permissions_in(found), "these groups")
-    user = User(username=username, display_name=display_name, kind=User.Kind.SERVICE, owner_id=actor.user_id)
+    maker = user_of(actor)
+    owner_id = (maker.owner_id or maker.pk) if maker else None
+    user = User(username=username, display_name=display_name, kind=User.Kind.SERVICE, owner_id=owner_id)
     user.set_unusable_password()
     try:
         user.clean_fields(exclude=["password"])
