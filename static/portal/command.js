@@ -87,14 +87,20 @@
     dialog.addEventListener("close", () => document.getElementById(opener || "")?.focus());
   }
 
-  // --- after a button ---
+  // --- after a button: only its own form is done with; another dialog, or a text typed since, stays ---
+  const sent = new WeakMap();
+  document.body.addEventListener("htmx:beforeRequest", (event) => { if (event.detail.elt === composer) sent.set(composer, composer.elements.text.value); });
   document.body.addEventListener("portal:acted", (event) => {
-    const { verb, done } = event.detail;
+    const { verb, done, elt } = event.detail;
     if (!done) return;
-    const form = event.detail.elt?.closest?.("form") || document.querySelector("dialog[open] form");
-    document.querySelector("dialog[open]")?.close();
-    if (form && form.closest("dialog")) form.reset();
-    if (verb === "post") { composer.elements.text.value = ""; composer.elements.text.focus({ preventScroll: true }); toEnd(); }
+    const form = elt?.closest?.("form");
+    const dialog = form?.closest("dialog");
+    if (dialog) { if (dialog.open) dialog.close(); form.reset(); }
+    if (verb === "post" && form === composer && composer.elements.text.value === sent.get(composer)) {
+      composer.elements.text.value = "";
+      if (!document.querySelector("dialog[open]")) composer.elements.text.focus({ preventScroll: true });
+      toEnd();
+    }
   });
   composer?.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); composer.requestSubmit(); }

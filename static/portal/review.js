@@ -46,7 +46,8 @@
     place.replaceChildren();
     (document.getElementById(opener || "") || document.getElementById("next-title"))?.focus();
   });
-  document.body.addEventListener("portal:acted", () => { if (dialog.open) dialog.close(); });
+  // Only the dialog's own form closes it: the late answer of another button must not take away what is typed in it.
+  document.body.addEventListener("portal:acted", (event) => { if (dialog.open && dialog.contains(event.detail.elt)) dialog.close(); });
 
   // --- what is typed is kept in this tab until it is saved ---
   const key = (form) => `portal-review-draft-${form.dataset.editor}`;

@@ -54,8 +54,8 @@
   document.addEventListener("keydown", (event) => {
     if (event.key === " " && event.target.matches?.("a[role=button][data-ask]")) { event.preventDefault(); event.target.click(); }
   });
-  document.addEventListener("portal:acted", () => {
-    document.querySelector("dialog.p-runbooks-dialog[open]")?.close();
+  document.addEventListener("portal:acted", (event) => {
+    event.detail.elt?.closest?.("dialog.p-runbooks-dialog[open]")?.close();
     window.portalPage?.refresh();
   });
   document.addEventListener("submit", (event) => {

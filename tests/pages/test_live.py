@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -62,7 +63,7 @@ def test_taking_command_posting_and_resolving_need_no_reload(open_page: OpenPage
     page.get_by_label("What happened, what you see").fill("Rolling back")
     page.keyboard.press("Control+Enter")
     page.locator("#timeline-list").get_by_text("Rolling back").wait_for()
-    assert page.get_by_label("What happened, what you see").input_value() == ""
+    page.wait_for_function("document.querySelector('#composer textarea').value === ''")  # the stream may be first
     page.locator("#open-resolve").click()
     page.get_by_role("dialog").get_by_label("What ended it").fill("It is back")
     page.get_by_role("dialog").get_by_role("button", name="Resolve").click()
@@ -70,6 +71,20 @@ def test_taking_command_posting_and_resolving_need_no_reload(open_page: OpenPage
     assert page.evaluate("window.stayed")
     row.refresh_from_db()
     assert row.phase == "resolved"
+
+
+def test_a_late_answer_takes_away_no_dialog_opened_since(open_page: OpenPage) -> None:
+    ana, row = named("ana", "commander"), incident()
+    page = open_page(ana, command(row))
+    held: list[Any] = []
+    page.route(re.compile(r"/post/"), lambda route: held.append(route))
+    page.get_by_label("What happened, what you see").fill("Rolling back")
+    page.keyboard.press("Control+Enter")
+    page.locator("#open-resolve").click()
+    page.get_by_role("dialog").get_by_label("What ended it").fill("It is back")
+    held[0].continue_()
+    page.wait_for_function("document.querySelector('#composer textarea').value === ''")
+    assert page.get_by_role("dialog").get_by_label("What ended it").input_value() == "It is back"
 
 
 def test_a_dialog_opens_by_keyboard_and_gives_the_focus_back(open_page: OpenPage) -> None:
