@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import threading
 from datetime import timedelta
 from typing import Any
@@ -12,6 +14,7 @@ from django.test import Client
 
 from apps.foundation.clock import now
 from apps.people.api.idempotency import _claim
+from apps.people.crypto import is_keyed_digest
 from apps.people.models import ApiToken, ContactPoint, IdempotencyRecord
 from apps.people.operations import forget_old_answers
 from tests.factories import bearer, person
@@ -41,6 +44,24 @@ def test_a_repeat_gets_the_stored_answer_and_makes_nothing(client: Client) -> No
 def test_the_stored_answer_keeps_the_token_sealed(client: Client) -> None:
     text = send(client, bearer(person())).json()["token"]
     assert text not in str(IdempotencyRecord.objects.values().get())
+
+
+@pytest.mark.django_db
+def test_what_is_kept_of_the_body_can_not_be_guessed_without_the_key(client: Client) -> None:
+    send(client, bearer(person()))
+    kept = IdempotencyRecord.objects.get().request_digest
+    told = json.dumps(["POST", TOKENS, BODY], sort_keys=True)
+    assert is_keyed_digest(kept, told)
+    assert kept != hashlib.sha256(told.encode()).hexdigest()
+
+
+@pytest.mark.django_db
+def test_a_repeat_is_known_again_after_the_secret_key_was_changed(client: Client, settings: Any) -> None:
+    headers = bearer(person())
+    send(client, headers)
+    settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
+    settings.SECRET_KEY = "another-key-of-the-portal-that-is-long-enough-for-it"
+    assert send(client, headers).headers["Idempotency-Replayed"] == "true"
 
 
 @pytest.mark.django_db

@@ -16,7 +16,7 @@ from rest_framework.response import Response
 
 from apps.foundation.clock import now
 from apps.foundation.errors import Conflict, DomainError, Invalid
-from apps.people.crypto import seal, unseal
+from apps.people.crypto import is_keyed_digest, keyed_digest, seal, unseal
 from apps.people.models import IdempotencyRecord
 from apps.people.operations import ANSWERS_KEPT_FOR
 
@@ -39,9 +39,9 @@ def _checked_key(key: str) -> str:
     return key
 
 
-def _request_digest(request: Request) -> str:
-    content = [request.method, request.get_full_path(), request.data]
-    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+def _told(request: Request) -> str:
+    """All that makes a request the same one again. It may hold a secret: only its keyed digest is stored."""
+    return json.dumps([request.method, request.get_full_path(), request.data], sort_keys=True, default=str)
 
 
 def _claim(user_id: int, key: str, route: str) -> None:
@@ -88,22 +88,22 @@ class IdempotencyMixin:
     def _once(
         self, handler: Callable[..., Response], key: str, request: Request, *args: Any, **kwargs: Any
     ) -> Response:
-        user_id, route, digest = request.user.pk or 0, request.path[:200], _request_digest(request)
+        user_id, route, told = request.user.pk or 0, request.path[:200], _told(request)
         with transaction.atomic():
             _claim(user_id, key, route)
             mine = IdempotencyRecord.objects.filter(user_id=user_id, key=key, route=route)
             mine.filter(created_at__lt=now() - ANSWERS_KEPT_FOR).delete()
             stored = mine.first()
             if stored is not None:
-                return _replay(stored, digest)
+                return _replay(stored, told)
             response = handler(request, *args, **kwargs)
             if response.status_code < 400:  # noqa: PLR2004  # success
-                _store(user_id, key, route, digest, response)
+                _store(user_id, key, route, keyed_digest(told), response)
             return response
 
 
-def _replay(stored: IdempotencyRecord, digest: str) -> Response:
-    if stored.request_digest != digest:
+def _replay(stored: IdempotencyRecord, told: str) -> Response:
+    if not is_keyed_digest(stored.request_digest, told):
         raise KeyReused("This Idempotency-Key was used with another request: take a new key for a new request.")
     answer = json.loads(unseal(stored.answer_encrypted))
     return Response(answer["data"], status=stored.status, headers={**answer["headers"], REPLAYED: "true"})
