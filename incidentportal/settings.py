@@ -41,6 +41,7 @@ DEFAULT_PACK = env.text("DEFAULT_PACK", default="novacron-v2")
 MESSAGE_LEASE_SECONDS = env.number("MESSAGE_LEASE_SECONDS", default=60, least=1, most=3600)
 MESSAGE_TIMEOUT_SECONDS = env.number("MESSAGE_TIMEOUT_SECONDS", default=15, least=1, most=300)
 MESSAGE_MAX_ATTEMPTS = env.number("MESSAGE_MAX_ATTEMPTS", default=12, least=1, most=100)
+MESSAGE_FALLBACK_SECONDS = env.number("MESSAGE_FALLBACK_SECONDS", default=60, least=5, most=3600)
 ACK_LINK_HOURS = env.number("ACK_LINK_HOURS", default=24, least=1, most=720)  # how long the link in a page works
 APPROVAL_MINUTES = env.number("APPROVAL_MINUTES", default=60, least=1, most=10080)  # how long a request may be decided
 DRY_RUN_MINUTES = env.number("DRY_RUN_MINUTES", default=60, least=1, most=1440)  # how long a dry run may be executed

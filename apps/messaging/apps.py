@@ -11,9 +11,13 @@ class MessagingConfig(AppConfig):
         from apps.engine.metrics import register_gauge
         from apps.engine.registry import Sweeper, register_sweeper, subscribe, subscribe_batch
         from apps.messaging import contact_codes, operations, queries, subscribers
+        from apps.messaging.sending.late import is_any_late, report_late
 
         register_sweeper(
             Sweeper("messages", operations.SEND_TASK, operations.SEND_QUEUE, operations.send_due, queries.messages_due)
+        )
+        register_sweeper(
+            Sweeper("late messages", "messaging.report_late", operations.SEND_QUEUE, report_late, is_any_late)
         )
         subscribe_batch(["*"], subscribers.SUBSCRIBER, subscribers.fan_out)
         subscribe(contact_codes.KINDS, contact_codes.SUBSCRIBER, contact_codes.send_code)

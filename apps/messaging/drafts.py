@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -28,7 +29,8 @@ class NewMessage:
     """One message to one address. The same `dedupe_key` twice is one message.
 
     `payload` may hold `ack_url` and `url` (buttons) and `links` (more of them: label and url) for people;
-    for a webhook endpoint it is the whole body. `priority` 0 goes first.
+    for a webhook endpoint it is the whole body. `priority` 0 goes first. It is not sent before `due_at`; None is
+    at once. A guard is asked at that time, so what was acknowledged meanwhile becomes void.
     """
 
     dedupe_key: str
@@ -42,6 +44,7 @@ class NewMessage:
     payload: dict[str, Any] = field(default_factory=dict)
     priority: int = 5
     guard: Guard | None = None
+    due_at: datetime | None = None
 
 
 def lane_of(channel: str, address: str) -> str:
@@ -62,9 +65,10 @@ def idempotency_key(dedupe_key: str) -> str:
 
 
 def row_of(draft: NewMessage) -> Message:
-    """The row to insert. One for the inbox is sent by being there."""
+    """The row to insert. One for the inbox is sent by being there, so it does not wait."""
     at = now()
     in_app = draft.channel == Message.Channel.INBOX
+    due_at = at if draft.due_at is None or in_app else draft.due_at
     return Message(
         dedupe_key=draft.dedupe_key,
         channel=draft.channel,
@@ -83,6 +87,7 @@ def row_of(draft: NewMessage) -> Message:
         guard_run=draft.guard.run if draft.guard else None,
         state=Message.State.SENT if in_app else Message.State.QUEUED,
         sent_at=at if in_app else None,
-        due_at=at,
+        due_at=due_at,
+        planned_at=due_at,
         created_at=at,
     )

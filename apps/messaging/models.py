@@ -55,13 +55,20 @@ class Message(models.Model):
 
     `guard_*` names a run that must still be current at the last look before sending, or the message is
     void. `last_look_at` is that look of the running or last attempt. `maybe_sent_at` is set, before a repeat,
-    when an earlier attempt ended without a certain outcome.
+    when an earlier attempt ended without a certain outcome. `planned_at` is when it fell due first, and stays when
+    `due_at` moves with the attempts; `fallback_at` is when its person's other ways were called upon.
     """
 
     class Channel(models.TextChoices):
         INBOX = "inbox", "in-app inbox"
         EMAIL = "email", "email"
         WEBHOOK = "webhook", "webhook"
+        SLACK = "slack", "Slack"
+        PAGERDUTY = "pagerduty", "PagerDuty"
+        DISCORD = "discord", "Discord"
+        SMS = "sms", "text message"
+        PUSH = "push", "push to a browser"
+        APPRISE = "apprise", "another service (Apprise)"
 
     class State(models.TextChoices):
         QUEUED = "queued", "queued"
@@ -96,6 +103,8 @@ class Message(models.Model):
     state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
     attempts = models.PositiveSmallIntegerField(default=0)
     due_at = models.DateTimeField(default=now)
+    planned_at = models.DateTimeField(default=now, null=True, blank=True)
+    fallback_at = models.DateTimeField(null=True, blank=True)
     lease_token = models.CharField(max_length=36, blank=True)
     lease_until = models.DateTimeField(null=True, blank=True)
     last_look_at = models.DateTimeField(null=True, blank=True)
@@ -121,6 +130,11 @@ class Message(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["priority", "due_at", "id"], name="message_due", condition=Q(state="queued")),
             models.Index(fields=["lease_until"], name="message_leased", condition=Q(state="sending")),
+            models.Index(
+                fields=["planned_at"],
+                name="message_late",
+                condition=Q(state__in=["queued", "sending"], recipient__isnull=False, fallback_at__isnull=True),
+            ),
             models.Index(fields=["recipient", "channel", "-id"], name="message_inbox"),
             models.Index(fields=["subject_kind", "subject_key", "-id"], name="message_by_subject"),
             models.Index(fields=["endpoint", "-id"], name="message_by_endpoint", condition=Q(endpoint__isnull=False)),

@@ -141,6 +141,7 @@ def replay(message_id: int, *, actor: Actor) -> Message:
         guard_key=found.guard_key,
         guard_run=found.guard_run,
         due_at=at,
+        planned_at=at,
         created_at=at,
     )
     ring(SEND_TASK, SEND_QUEUE)

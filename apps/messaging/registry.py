@@ -1,8 +1,11 @@
-"""Guards: what must still be so at the last look before a message is sent."""
+"""What the floors above know: guards (what must still be so at the last look), and what to do when a way fails."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from apps.foundation.subjects import Subject
 
 CurrentRuns = Callable[[Sequence[str]], dict[str, int]]
 
@@ -23,3 +26,40 @@ def register_guard(kind: str, current_runs: CurrentRuns) -> None:
 def guard(kind: str) -> CurrentRuns | None:
     """Who knows the current runs of `kind`."""
     return _guards.get(kind)
+
+
+@dataclass(frozen=True, slots=True)
+class Undelivered:
+    """A message to a person that will not arrive, or whose provider has been broken for long (`is_final` False)."""
+
+    message_id: int
+    recipient_id: int
+    channel: str
+    address: str
+    subject: Subject
+    guard_kind: str
+    guard_key: str
+    guard_run: int | None
+    is_final: bool
+    error: str
+
+
+Fallback = Callable[[Sequence[Undelivered]], None]
+
+_fallbacks: list[Fallback] = []
+
+
+def register_fallback(handler: Fallback) -> None:
+    """Let `handler` bring forward the person's other ways; called in `ready()`, a second time changes nothing.
+
+    It runs in the transaction that wrote the failures down, once for a batch of them, and must write rows only. Each
+    message is reported once: when it fails for good, or has waited MESSAGE_FALLBACK_SECONDS for a broken provider.
+    """
+    if handler not in _fallbacks:
+        _fallbacks.append(handler)
+
+
+def tell_fallbacks(undelivered: Sequence[Undelivered]) -> None:
+    """Call every fallback with what could not be delivered; nothing for an empty batch."""
+    for handler in _fallbacks if undelivered else ():
+        handler(undelivered)

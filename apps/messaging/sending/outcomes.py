@@ -13,10 +13,12 @@ from django.db import transaction
 
 from apps.engine.operations import publish_many
 from apps.foundation.actor import Actor
+from apps.foundation.clock import now
 from apps.foundation.subjects import Subject
 from apps.messaging.events import MessageFailed
 from apps.messaging.models import Attempt, Message
 from apps.messaging.providers.base import Result
+from apps.messaging.registry import Undelivered, tell_fallbacks
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +35,7 @@ _CHANGED = [
     "provider_id",
     "last_error",
     "sent_at",
+    "fallback_at",
 ]  # fmt: skip
 _dice = random.SystemRandom()
 
@@ -71,8 +74,10 @@ def record(finished: Sequence[Finished]) -> int:
         if ours:
             Attempt.objects.bulk_create([_attempt(item) for item in ours])
             failed = [item.message for item in ours if _settle(item)]
+            undelivered = call_fallbacks(failed, is_final=True)
             _save([item.message for item in ours])
             _tell(failed)
+            tell_fallbacks(undelivered)
     for item in finished:
         if item not in ours:
             logger.warning("Message %s: an outcome came after its lease had ended.", item.message.pk)
@@ -111,6 +116,29 @@ def _settle(item: Finished) -> bool:
     message.state = Message.State.QUEUED
     message.due_at = result.finished_at + delay(message.attempts, result.retry_after_seconds)
     return False
+
+
+def call_fallbacks(messages: Sequence[Message], *, is_final: bool) -> list[Undelivered]:
+    """Mark the messages to people whose other ways were not called upon yet, and give what to tell of them."""
+    wanted = [message for message in messages if message.recipient_id is not None and message.fallback_at is None]
+    at = now()
+    for message in wanted:
+        message.fallback_at = at
+    return [
+        Undelivered(
+            message_id=message.pk,
+            recipient_id=message.recipient_id or 0,
+            channel=message.channel,
+            address=message.address,
+            subject=Subject(message.subject_kind, message.subject_key),
+            guard_kind=message.guard_kind,
+            guard_key=message.guard_key,
+            guard_run=message.guard_run,
+            is_final=is_final,
+            error=message.last_error,
+        )
+        for message in wanted
+    ]
 
 
 def _save(messages: Sequence[Message]) -> None:
