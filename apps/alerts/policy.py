@@ -11,10 +11,19 @@ from typing import Annotated, Any, Literal, Self, cast
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from apps.policies.queries import section
-from apps.policies.sections import Finding, PackModel, Sections, Table, register_section
+from apps.policies.sections import Column, Finding, PackModel, Sections, Table, register_section
 
 Label = Annotated[str, StringConstraints(min_length=1, max_length=120)]
 Short = Annotated[str, StringConstraints(min_length=1, max_length=120)]
+Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
+ChannelKind = Literal["slack", "pagerduty", "email", "discord"]
+"""Kinds of channels that a whole team reads or is called by."""
+CHANNEL_NAMES: Mapping[ChannelKind, str] = {
+    "slack": "Slack",
+    "pagerduty": "PagerDuty",
+    "email": "Email",
+    "discord": "Discord",
+}
 
 
 class Regex(PackModel):
@@ -38,17 +47,18 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 
 class Rule(PackModel):
-    """Alerts whose labels all match get this service, severity or team. The first rule that matches counts."""
+    """Alerts whose labels all match get this service, severity, team or domain. The first rule that matches counts."""
 
     match: Annotated[Mapping[Label, str | Regex], Field(min_length=1)]
     service: Short | None = None
     severity: str | None = None
     team: Short | None = None
+    domain: Slug | None = None
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
-        if self.service is None and self.severity is None and self.team is None:
-            raise ValueError("A rule gives a service, a severity or a team.")
+        if self.service is None and self.severity is None and self.team is None and self.domain is None:
+            raise ValueError("A rule gives a service, a severity, a team or a domain.")
         return self
 
     def words(self) -> str:
@@ -79,6 +89,23 @@ class Routed:
     severity: str
     services: tuple[str, ...]
     team: str = ""
+    domain: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """One place that hears of an alert: the kind of channel and its name there, as `#alerts-economy`."""
+
+    channel: str
+    name: str
+
+
+class Domain(PackModel):
+    """A field of the game or the company: which named channel of each kind hears of its alerts."""
+
+    slug: Slug
+    name: Short
+    channels: Annotated[Mapping[ChannelKind, Short], Field(min_length=1)]
 
 
 class Routing(PackModel):
@@ -90,6 +117,22 @@ class Routing(PackModel):
     default_severity: str
     group_by: Literal["dedup_key"] | Annotated[Sequence[Label], Field(min_length=1)] = "dedup_key"
     rules: Sequence[Rule] = ()
+    notify: Mapping[str, Sequence[ChannelKind]] = {}
+    domain_labels: Sequence[Label] = ("domain",)
+    domains: Sequence[Domain] = ()
+    default_domain: Slug | None = None
+
+    @model_validator(mode="after")
+    def _domains_are_known(self) -> Self:
+        slugs = [domain.slug for domain in self.domains]
+        if twice := [slug for slug in slugs if slugs.count(slug) > 1]:
+            raise ValueError(f"Two domains have the slug {twice[0]}.")
+        if self.default_domain is not None and self.default_domain not in slugs:
+            raise ValueError(f"`default_domain` {self.default_domain} is no domain of this pack.")
+        for rule in self.rules:
+            if rule.domain is not None and rule.domain not in slugs:
+                raise ValueError(f"A rule names the domain {rule.domain}; known are {', '.join(slugs) or 'none'}.")
+        return self
 
     @field_validator("severity_map")
     @classmethod
@@ -112,12 +155,28 @@ class Routing(PackModel):
         rule = next((rule for rule in self.rules if rule.matches(labels)), None)
         services = tuple(labels[name] for name in self.service_labels if labels.get(name))
         if rule is None:
-            return Routed(self.severity_of(labels), services)
+            return Routed(self.severity_of(labels), services, domain=self.domain_of(labels))
         return Routed(
             rule.severity or self.severity_of(labels),
             (rule.service,) if rule.service else services,
             rule.team or "",
+            rule.domain or self.domain_of(labels),
         )
+
+    def domain_of(self, labels: Mapping[str, str]) -> str:
+        """The domain that the labels name, else the default one; empty where the pack has none."""
+        slugs = {domain.slug for domain in self.domains}
+        named = (labels.get(name, "").lower() for name in self.domain_labels)
+        return next((value for value in named if value in slugs), self.default_domain or "")
+
+    def destinations(self, severity: str, domain: str) -> list[Destination]:
+        """Which named channels hear of an alert: the kinds of its severity that its domain has, in the pack's order."""
+        found = next((each for each in self.domains if each.slug == domain), None)
+        if found is None:
+            return []
+        return [
+            Destination(kind, found.channels[kind]) for kind in self.notify.get(severity, ()) if kind in found.channels
+        ]
 
     def group_key(self, labels: Mapping[str, str], dedup_key: str) -> str:
         """Alerts with the same key share an incident: the dedup key, or the values of the labels of `group_by`."""
@@ -139,6 +198,7 @@ def _check(sections: Sections) -> list[Finding]:
         (("routing", "severity_map", word), target) for word, target in found.severity_map.items()
     ]
     named.append((("routing", "default_severity"), found.default_severity))
+    named += [(("routing", "notify", severity), severity) for severity in found.notify]
     named += [
         (("routing", "rules", index, "severity"), rule.severity)
         for index, rule in enumerate(found.rules)
@@ -167,21 +227,40 @@ def _tables(found: Routing) -> list[Table]:
         ),
         Table(
             "Routing rules",
-            ("Labels", "Service", "Severity", "Team"),
+            ("Labels", "Service", "Severity", "Team", "Domain"),
             [
                 (
                     rule.words(),
                     rule.service or "–",
                     rule.severity or "–",
                     rule.team or "–",
+                    rule.domain or "–",
                 )
                 for rule in found.rules
             ],
             note="The first rule that matches counts." if found.rules else "No rules.",
         ),
+        *([_domain_table(found)] if found.domains else []),
     ]
+
+
+def _domain_table(found: Routing) -> Table:
+    kinds: list[ChannelKind] = list(dict.fromkeys(kind for domain in found.domains for kind in domain.channels))
+    return Table(
+        "Domains and their channels",
+        ("Domain", *(CHANNEL_NAMES[kind] for kind in kinds)),
+        [(domain.name, *(domain.channels.get(kind, "–") for kind in kinds)) for domain in found.domains],
+        note=f"Domain labels: {', '.join(found.domain_labels)}. An alert without one: {found.default_domain or '–'}.",
+    )
+
+
+def _columns(found: Routing) -> list[Column]:
+    if not found.notify:
+        return []
+    cells = {severity: " + ".join(CHANNEL_NAMES[kind] for kind in kinds) for severity, kinds in found.notify.items()}
+    return [Column("Told on", cells)]
 
 
 def register() -> None:
     """Own the section `routing`. Called from `ready()`; again changes nothing."""
-    register_section("routing", Routing, check=_check, tables=_tables)
+    register_section("routing", Routing, check=_check, tables=_tables, columns=_columns)

@@ -1,4 +1,4 @@
-"""The sections of a pack that incidents read: severities, lifecycle and roles."""
+"""The sections of a pack that incidents read: severities, lifecycle, roles, types and service levels."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from apps.incidents.models import Incident
 from apps.policies.durations import Duration, duration_text
-from apps.policies.queries import section
-from apps.policies.sections import Finding, PackList, PackModel, Sections, Table, register_section
+from apps.policies.queries import optional_section, section
+from apps.policies.sections import Column, Finding, PackList, PackModel, Sections, Table, Where, register_section
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
 Short = Annotated[str, StringConstraints(min_length=1, max_length=120)]
 Sentence = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 SeverityId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,19}$")]
 
-ALWAYS_MARKED = ("detected", "declared", "acknowledged", "resolved")
+RESOLVED = "resolved"
+ALWAYS_MARKED = ("detected", "declared", "acknowledged", RESOLVED)
 """Milestones that the portal itself marks in every pack."""
 
 _SEQ = re.compile(r"\{seq(?::0?(\d)d)?\}")
@@ -28,10 +29,18 @@ _DATE = re.compile(r"%[YmdHj]")
 
 
 class Clocks(PackModel):
-    """Limits in seconds; None means no limit. An elapsed time equal to the limit has missed it."""
+    """Limits in seconds; None means no limit. An elapsed time equal to the limit has missed it.
+
+    The response ends with the acknowledgement, the target with the milestone `stop`.
+    """
 
     response_seconds: Duration | None = Field(default=None, alias="response")
     target_seconds: Duration | None = Field(default=None, alias="target")
+    stop: Slug = RESOLVED
+
+    def target_met(self, elapsed_seconds: float) -> bool | None:
+        """Whether the target was met, strictly below its limit; None where there is no limit."""
+        return None if self.target_seconds is None else elapsed_seconds < self.target_seconds
 
 
 class Updates(PackModel):
@@ -203,6 +212,59 @@ class Roles(PackList[Sequence[RoleKind]]):
         return next((role for role in self.root if role.slug == slug), None)
 
 
+class TypeKind(PackModel):
+    """A kind of incident, and the sub-types that it is told apart by."""
+
+    slug: Slug
+    name: Short
+    subtypes: Sequence[Short] = ()
+
+    @field_validator("subtypes")
+    @classmethod
+    def _distinct(cls, value: Sequence[str]) -> Sequence[str]:
+        if twice := [name for name, count in Counter(name.lower() for name in value).items() if count > 1]:
+            raise ValueError(f"The sub-type {twice[0]} is named twice.")
+        return value
+
+
+class Types(PackList[Sequence[TypeKind]]):
+    """The kinds of incident that a pack tells apart."""
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        for what, values in (("slug", [t.slug for t in self.root]), ("name", [t.name.lower() for t in self.root])):
+            if twice := [value for value, count in Counter(values).items() if count > 1]:
+                raise ValueError(f"Two types have the {what} {twice[0]}.")
+        return self
+
+    def find(self, slug: str) -> TypeKind | None:
+        return next((kind for kind in self.root if kind.slug == slug), None)
+
+
+class ServiceLevels(PackModel):
+    """Which limit holds for an alert, and at which milestones its clock may stop.
+
+    `source: severity` takes the target of the severity, `metric` that of the metric which raised the alert (where it
+    has one). `stops` are the milestones of which a drill or an incident chooses one.
+    """
+
+    source: Literal["severity", "metric"] = "severity"
+    stops: Annotated[Sequence[Slug], Field(min_length=1)] = (RESOLVED,)
+    metrics: Mapping[Short, Duration] = {}
+
+    @model_validator(mode="after")
+    def _metrics_are_given(self) -> Self:
+        if self.source == "metric" and not self.metrics:
+            raise ValueError("`source: metric` needs `metrics` with their limits.")
+        return self
+
+    def limit_seconds(self, clocks: Clocks, metric: str = "") -> int | None:
+        """The limit for an alert about `metric` with the clocks of its severity; None where there is none."""
+        if self.source == "metric" and metric in self.metrics:
+            return self.metrics[metric]
+        return clocks.target_seconds
+
+
 def severities(version_id: int) -> Severities:
     """The severities of a policy version; NotFound where there is no such version."""
     return cast("Severities", section(version_id, "severities"))
@@ -216,6 +278,35 @@ def lifecycle(version_id: int) -> Lifecycle:
 def roles(version_id: int) -> Roles:
     """The roles of a policy version; NotFound where there is no such version."""
     return cast("Roles", section(version_id, "roles"))
+
+
+def types(version_id: int) -> Types:
+    """The types of incident of a policy version, none where it has no such section; NotFound without a version."""
+    found = optional_section(version_id, "types")
+    return cast("Types", found) if found is not None else Types(())
+
+
+def service_levels(version_id: int) -> ServiceLevels:
+    """How a policy version reads limits, by severity where the pack does not say; NotFound without a version."""
+    found = optional_section(version_id, "sla")
+    return cast("ServiceLevels", found) if found is not None else ServiceLevels()
+
+
+def _check_stops(sections: Sections) -> list[Finding]:
+    """Milestones at which clocks stop must exist."""
+    known = cast("Lifecycle", sections["lifecycle"]).milestone_slugs
+    levels = cast("ServiceLevels | None", sections.get("sla"))
+    named: list[tuple[Where, str]] = [
+        (("severities", index, "clocks", "stop"), severity.clocks.stop)
+        for index, severity in enumerate(cast("Severities", sections["severities"]).root)
+    ]
+    if levels is not None:
+        named += [(("sla", "stops", index), slug) for index, slug in enumerate(levels.stops)]
+    return [
+        Finding(where, f"Unknown milestone {slug}; known are {', '.join(known)}.")
+        for where, slug in named
+        if slug not in known
+    ]
 
 
 def _check_milestones(sections: Sections) -> list[Finding]:
@@ -232,14 +323,14 @@ def _severity_tables(found: Severities) -> list[Table]:
     return [
         Table(
             "Severities and clocks",
-            ("Severity", "Definition", "Impact", "Respond in", "Resolve in", "Updates", "Audience", "Paging", "Remedy"),
+            ("Severity", "Definition", "Impact", "Respond in", "Target", "Updates", "Audience", "Paging", "Remedy"),
             [
                 (
                     f"{s.id} {s.name}",
                     s.definition,
                     s.impact or "–",
                     duration_text(s.clocks.response_seconds),
-                    duration_text(s.clocks.target_seconds),
+                    _target_text(s.clocks),
                     s.updates.text(),
                     s.updates.audience or "–",
                     s.paging,
@@ -250,6 +341,36 @@ def _severity_tables(found: Severities) -> list[Table]:
             note="A limit is met only below its time: exactly on it has missed it.",
         ),
         Table("Examples", ("Severity", "Examples"), [(s.id, ", ".join(s.examples) or "–") for s in found.root]),
+    ]
+
+
+def _target_text(clocks: Clocks) -> str:
+    stop = f" until {clocks.stop}" if clocks.target_seconds is not None and clocks.stop != RESOLVED else ""
+    return f"{duration_text(clocks.target_seconds)}{stop}"
+
+
+def _severity_columns(found: Severities) -> list[Column]:
+    return [
+        Column("Severity", {s.id: f"{s.id} {s.name}" for s in found.root}),
+        Column("Respond in", {s.id: duration_text(s.clocks.response_seconds) for s in found.root}),
+        Column("Target", {s.id: _target_text(s.clocks) for s in found.root}),
+        Column("Updates", {s.id: s.updates.text() for s in found.root}),
+    ]
+
+
+def _type_tables(found: Types) -> list[Table]:
+    rows = [(kind.name, ", ".join(kind.subtypes) or "–") for kind in found.root]
+    return [Table("Types of incident", ("Type", "Sub-types"), rows)]
+
+
+def _service_level_tables(found: ServiceLevels) -> list[Table]:
+    return [
+        Table(
+            "Service levels",
+            ("Metric", "Limit"),
+            [(name, duration_text(seconds)) for name, seconds in found.metrics.items()],
+            note=f"The limit is that of the {found.source}. The clock may stop at: {', '.join(found.stops)}.",
+        )
     ]
 
 
@@ -285,7 +406,9 @@ def _role_tables(found: Roles) -> list[Table]:
 
 
 def register() -> None:
-    """Own the three sections. Called from `ready()`; again changes nothing."""
-    register_section("severities", Severities, tables=_severity_tables)
+    """Own the sections. Called from `ready()`; again changes nothing."""
+    register_section("severities", Severities, check=_check_stops, tables=_severity_tables, columns=_severity_columns)
     register_section("lifecycle", Lifecycle, check=_check_milestones, tables=_lifecycle_tables)
     register_section("roles", Roles, tables=_role_tables)
+    register_section("types", Types, required=False, tables=_type_tables)
+    register_section("sla", ServiceLevels, required=False, tables=_service_level_tables)

@@ -60,9 +60,18 @@ class Table:
     note: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Column:
+    """What a section says of each severity: a column of the table that sums up a version."""
+
+    title: str
+    cells: Mapping[str, str]
+
+
 Sections = Mapping[str, BaseModel]
 Check = Callable[[Sections], list[Finding]]
 Tables = Callable[[Any], list[Table]]
+Columns = Callable[[Any], list[Column]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +81,7 @@ class Section:
     check: Check | None = None
     required: bool = True
     tables: Tables | None = field(default=None, compare=False)
+    columns: Columns | None = field(default=None, compare=False)
 
 
 _sections: dict[str, Section] = {}
@@ -83,10 +93,13 @@ def register_section(
     check: Check | None = None,
     required: bool = True,
     tables: Tables | None = None,
+    *,
+    columns: Columns | None = None,
 ) -> None:
     """Own the section `name`. `check` sees all sections that loaded and runs only when each of them is right by itself;
-    `tables` shows the section to people. The same owner again changes nothing; another one is a programming error."""
-    section = Section(name, model, check, required, tables)
+    `tables` shows the section to people, and `columns` what it says of each severity. The same owner again changes
+    nothing; another one is a programming error."""
+    section = Section(name, model, check, required, tables, columns)
     if name in _sections and _sections[name].model is not model:
         raise RuntimeError(f"Section {name!r} has two owners.")
     _sections[name] = section

@@ -17,6 +17,7 @@ from tests.factories import actor, novacron, novacron_text, person, team
 
 pytestmark = pytest.mark.django_db
 SYSTEM = Actor.system()
+SHIPPED = ["liveops", "novacron-v2", "season2-liveops", "sev-playbook", "stonecaster"]
 CHANGED = ("target: 5m", "target: 4m")
 
 
@@ -107,12 +108,14 @@ def test_a_version_in_use_cannot_be_deleted() -> None:
 
 
 def test_shipped_packs_are_imported_once_and_never_over_a_choice_of_people() -> None:
-    (first,) = operations.import_shipped_packs(actor=SYSTEM)
-    assert queries.active_version().pk == first.pk
+    shipped = operations.import_shipped_packs(actor=SYSTEM)
+    assert sorted(version.pack.slug for version in shipped) == SHIPPED
+    assert queries.active_version() in shipped
     chosen = operations.import_pack(novacron_text(CHANGED), activate=True, note="ours", actor=SYSTEM)
-    operations.import_shipped_packs(actor=SYSTEM)
+    events = Event.objects.count()
+    assert operations.import_shipped_packs(actor=SYSTEM) == shipped
     assert queries.active_version().pk == chosen.pk
-    assert PolicyVersion.objects.count() == 2
+    assert (PolicyVersion.objects.count(), Event.objects.count()) == (6, events)
 
 
 def test_a_newer_shipped_text_follows_an_older_shipped_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
