@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from apps.alerts.policy import Routing
-from apps.incidents.policy import Lifecycle, Roles, Severities
+from apps.incidents.policy import Lifecycle, Roles, Severities, Types
 from apps.paging.policy import Escalation
 from apps.policies.loading import load
 from tests.factories import novacron_text
@@ -121,3 +121,18 @@ def test_the_first_rule_that_matches_decides() -> None:
 def test_a_group_key_is_made_of_the_labels_that_the_pack_names() -> None:
     found = routing("    - match: {job: x}\n      team: y\n")
     assert found.group_key({"alertname": "Down", "job": "api"}, "key") == "alertname=Down,job=api"
+
+
+def test_types_and_sub_types_are_those_of_the_document(pack: dict[str, object]) -> None:
+    found = of(pack, "types", Types)
+    assert isinstance(found, Types)
+    assert {kind.name: len(kind.subtypes) for kind in found.root} == {
+        "Infrastructure": 4,
+        "Application": 4,
+        "Data": 4,
+        "Security": 4,
+        "External": 3,
+    }
+    kind = found.find("security")
+    assert kind is not None
+    assert list(kind.subtypes) == ["DDoS attacks", "Unauthorized access", "Data breaches", "Certificate expiry"]

@@ -52,6 +52,20 @@ def test_every_shipped_pack_is_valid(path: object) -> None:
         ("critical: P0", "Critical: P0", "routing.severity_map", "compared in lower case"),
         ("group_by: dedup_key", "group_by: [job, 1]", "routing.group_by[1]", "must be text"),
         ("slug: novacron-v2", "slug: Nova Cron", "pack.slug", "must match"),
+        ("target: 5m", "target: 5m, stop: healed", "severities[0].clocks.stop", "Unknown milestone healed"),
+        ("types:\n", "sla: {stops: [healed]}\ntypes:\n", "sla.stops[0]", "Unknown milestone healed"),
+        ("types:\n", "sla: {source: metric}\ntypes:\n", "sla", "needs `metrics`"),
+        ("{slug: application,", "{slug: infrastructure,", "types", "Two types have the slug infrastructure"),
+        ("Deadlocks,", "Memory leaks,", "types[1].subtypes", "sub-type memory leaks is named twice"),
+        ("group_by: dedup_key", "notify: {P9: [slack]}", "routing.notify.P9", "Unknown severity P9"),
+        ("group_by: dedup_key", "notify: {P0: [fax]}", "routing.notify.P0[0]", "'fax'"),
+        ("group_by: dedup_key", "default_domain: sea", "routing", "is no domain of this pack"),
+        (
+            "group_by: dedup_key",
+            "domains: [{slug: sea, name: Sea, channels: {}}]",
+            "routing.domains[0].channels",
+            "empty",
+        ),
     ],
 )
 def test_a_mistake_is_told_where_it_is(old: str, new: str, where: str, said: str) -> None:
