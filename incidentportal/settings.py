@@ -49,6 +49,8 @@ RUNBOOK_LEASE_SECONDS = env.number("RUNBOOK_LEASE_SECONDS", default=30, least=1,
 # The private hosts that runbooks and configs may reach; of a demo its world, also from the command line.
 EGRESS_ALLOW = env.hosts("EGRESS_ALLOW", default=[urlsplit(WORLD_URL).netloc] if DEMO and WORLD_URL else [])
 WEBHOOK_ALLOW_PRIVATE = env.flag("WEBHOOK_ALLOW_PRIVATE", default=False)
+APPRISE_SCHEMES = env.listing("APPRISE_SCHEMES", default=[])  # more of Apprise's services that people may use
+CONTACT_CONFIRM_DAYS = env.number("CONTACT_CONFIRM_DAYS", default=90, least=1, most=3650)
 INTAKE_MAX_BYTES = 1024 * 1024
 PORTAL_TEAM = env.text("PORTAL_TEAM", default="")  # who hears of faults of the portal itself
 DEADMAN_URL = env.url("DEADMAN_URL", default="")  # an outgoing heartbeat, each minute
@@ -307,10 +309,14 @@ SPECTACULAR_SETTINGS = {
         "IncidentVisibility": "apps.incidents.models.Incident.Visibility",
         "IncidentKind": "apps.incidents.models.Incident.Kind",
         "WebhookEndpointState": "apps.messaging.models.WebhookEndpoint.State",
+        "ConnectionKind": "apps.messaging.models.Connection.Kind",
+        "DestinationKind": "apps.messaging.models.Destination.Kind",
         "MessageChannel": "apps.messaging.models.Message.Channel",
         "MessageState": "apps.messaging.models.Message.State",
         "AttemptOutcome": "apps.messaging.models.Attempt.Outcome",
-        "RotationCadence": "apps.oncall.models.Rotation.Cadence",
+        "LayerCadence": "apps.oncall.models.Layer.Cadence",
+        "LayerHolidayRule": "apps.oncall.models.Layer.HolidayRule",
+        "SwapState": "apps.oncall.models.Swap.State",
         "EscalationRunTrack": "apps.paging.models.EscalationRun.Track",
         "EscalationRunState": "apps.paging.models.EscalationRun.State",
         "PageState": "apps.paging.models.Page.State",

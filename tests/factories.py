@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from itertools import count
 from typing import Any
 
@@ -15,7 +15,7 @@ from apps.catalog.models import Membership, Service, Team
 from apps.foundation.actor import Actor
 from apps.foundation.clock import now
 from apps.incidents.models import Incident
-from apps.oncall.models import RoleBinding
+from apps.oncall.models import RoleBinding, Rotation
 from apps.people.crypto import digest, seal
 from apps.people.models import ApiToken, User
 from apps.people.operations import create_token, portal_user, sync_groups
@@ -101,6 +101,19 @@ def team(name: str = "Core", *members: User) -> Team:
     made = Team.objects.create(slug=name.lower().replace(" ", "-"), name=name)
     for user in members:
         Membership.objects.create(team=made, user=user)
+    return made
+
+
+def rotation(of: Team, *users: User, starts_on: date = date(2026, 1, 5), **fields: Any) -> Rotation:
+    """A rotation of one weekly layer (Mondays 09:00 UTC) in which these people have taken turns since ever."""
+    number = next(_numbers)
+    made = Rotation.objects.create(
+        team=of, slug=fields.pop("slug", f"rotation-{number}"), name=fields.pop("name", f"Rotation {number}")
+    )
+    layer = made.layers.create(starts_on=starts_on, **fields)
+    begun = datetime.combine(starts_on, time(), UTC) - A_DAY
+    for position, user in enumerate(users):
+        layer.members.create(user=user, position=position, effective_from=begun)
     return made
 
 

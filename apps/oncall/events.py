@@ -10,7 +10,7 @@ from apps.engine.events import DomainEvent
 
 @dataclass(frozen=True)
 class RotationChanged(DomainEvent):
-    """A rotation was made, or its handoff or its members changed."""
+    """A rotation was made, or its layers, members or pauses changed."""
 
     kind: ClassVar[str] = "oncall.rotation_changed"
     rotation_id: int
@@ -19,7 +19,7 @@ class RotationChanged(DomainEvent):
 
 @dataclass(frozen=True)
 class OverrideAdded(DomainEvent):
-    """Somebody covers; instants are ISO 8601 in UTC."""
+    """Somebody covers, for one person or (None) for whoever has the duty; instants are ISO 8601 in UTC."""
 
     kind: ClassVar[str] = "oncall.override_added"
     rotation_id: int
@@ -28,6 +28,7 @@ class OverrideAdded(DomainEvent):
     starts_at: str
     ends_at: str
     reason: str
+    replaces_id: int | None = None
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,88 @@ class OverrideCancelled(DomainEvent):
     rotation_id: int
     override_id: int
     user_id: int
+
+
+@dataclass(frozen=True)
+class CoverageAdded(DomainEvent):
+    """Somebody is on call besides whoever has the duty; instants are ISO 8601 in UTC."""
+
+    kind: ClassVar[str] = "oncall.coverage_added"
+    rotation_id: int
+    coverage_id: int
+    user_id: int
+    starts_at: str
+    ends_at: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class CoverageCancelled(DomainEvent):
+    """Extra coverage ended before its time, or never began."""
+
+    kind: ClassVar[str] = "oncall.coverage_cancelled"
+    rotation_id: int
+    coverage_id: int
+    user_id: int
+
+
+@dataclass(frozen=True)
+class SwapRequested(DomainEvent):
+    """`user_id` offers time to `asked_id`, or (None) to anybody; instants are ISO 8601 in UTC."""
+
+    kind: ClassVar[str] = "oncall.swap_requested"
+    rotation_id: int
+    swap_id: int
+    user_id: int
+    asked_id: int | None
+    starts_at: str
+    ends_at: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class SwapTaken(DomainEvent):
+    """`taker_id` takes the time of `user_id`; it holds, unless somebody must approve it first."""
+
+    kind: ClassVar[str] = "oncall.swap_taken"
+    rotation_id: int
+    swap_id: int
+    user_id: int
+    taker_id: int
+    to_approve: bool
+
+
+@dataclass(frozen=True)
+class SwapApproved(DomainEvent):
+    """A swap that waited for approval holds."""
+
+    kind: ClassVar[str] = "oncall.swap_approved"
+    rotation_id: int
+    swap_id: int
+    user_id: int
+    taker_id: int
+
+
+@dataclass(frozen=True)
+class SwapGivenBack(DomainEvent):
+    """`taker_id` gave back what they had taken, before it began; the offer is open again."""
+
+    kind: ClassVar[str] = "oncall.swap_given_back"
+    rotation_id: int
+    swap_id: int
+    user_id: int
+    taker_id: int
+
+
+@dataclass(frozen=True)
+class SwapClosed(DomainEvent):
+    """An offer was declined or withdrawn."""
+
+    kind: ClassVar[str] = "oncall.swap_closed"
+    rotation_id: int
+    swap_id: int
+    user_id: int
+    state: str
 
 
 @dataclass(frozen=True)

@@ -1,34 +1,50 @@
-"""Rotations, who takes turns in them, and who covers for whom."""
+"""Rotations, who takes turns in them, who covers for whom, and what roles mean."""
 
 from __future__ import annotations
 
 from typing import ClassVar
 
 from django.conf import settings
-from django.core.validators import MaxValueValidator
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import F, Q
 
 from apps.foundation.clock import now
 from apps.foundation.history import TrackedHistory
 
+_ENDS_LATER = Q(ends_at__gt=F("starts_at"))
+_HAS_TAKER = Q(state__in=["to_approve", "taken"])
+
+
+class HolidayCalendar(models.Model):
+    """The public holidays of a country or a part of it, and days of one's own, for layers to skip or to work on."""
+
+    slug = models.SlugField(max_length=60, unique=True)
+    name = models.CharField(max_length=120)
+    country = models.CharField(
+        max_length=2, blank=True, help_text="ISO 3166 code, for example DE; empty: own days only"
+    )
+    subdivision = models.CharField(max_length=20, blank=True, help_text="a part of the country, for example BE")
+    own_days = models.JSONField(default=list, blank=True, help_text="dates as YYYY-MM-DD, besides the public ones")
+
+    history = TrackedHistory()
+
+    class Meta:
+        ordering: ClassVar = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
 
 class Rotation(models.Model):
-    """People who take turns, handing over at a wall-clock time of week in an IANA zone."""
-
-    class Cadence(models.TextChoices):
-        WEEKLY = "weekly", "weekly"
+    """People who take turns, in one layer or several."""
 
     team = models.ForeignKey("catalog.Team", on_delete=models.CASCADE, related_name="rotations")
     slug = models.SlugField(max_length=60, unique=True)
     name = models.CharField(max_length=120)
-    cadence = models.CharField(max_length=10, choices=Cadence, default=Cadence.WEEKLY)
-    time_zone = models.CharField(max_length=64, default="UTC", help_text="IANA name, for example America/Chicago")
-    handoff_weekday = models.PositiveSmallIntegerField(
-        default=0, validators=[MaxValueValidator(6)], help_text="0 is Monday, 6 is Sunday"
+    swaps_need_approval = models.BooleanField(
+        default=False, help_text="a manager or the team's lead must approve before a swap holds"
     )
-    handoff_time = models.TimeField(default="09:00", help_text="wall-clock time in the rotation's zone")
-    starts_on = models.DateField(help_text="the first handoff is on or after this day")
 
     history = TrackedHistory()
 
@@ -39,10 +55,69 @@ class Rotation(models.Model):
         return self.name
 
 
-class RotationMember(models.Model):
-    """A person's place in the order, from and until an instant (half-open)."""
+class Layer(models.Model):
+    """One order of people, with a cadence and a zone of its own. A higher layer wins where it has somebody."""
 
-    rotation = models.ForeignKey(Rotation, on_delete=models.CASCADE, related_name="members")
+    class Cadence(models.TextChoices):
+        HOURLY = "hourly", "hourly"
+        DAILY = "daily", "daily"
+        WEEKLY = "weekly", "weekly"
+        MONTHLY = "monthly", "monthly"
+
+    class HolidayRule(models.TextChoices):
+        IGNORE = "ignore", "works on holidays too"
+        SKIP = "skip", "rests on holidays"
+        ONLY = "only", "works on holidays only"
+
+    rotation = models.ForeignKey(Rotation, on_delete=models.CASCADE, related_name="layers")
+    name = models.CharField(max_length=60, default="Main")
+    priority = models.PositiveSmallIntegerField(default=0, help_text="the highest that has somebody wins")
+    cadence = models.CharField(max_length=10, choices=Cadence, default=Cadence.WEEKLY)
+    every = models.PositiveSmallIntegerField(
+        default=1,
+        validators=[MinValueValidator(1), MaxValueValidator(1000)],
+        help_text="2 with weekly: every other week",
+    )
+    time_zone = models.CharField(max_length=64, default="UTC", help_text="IANA name, for example America/Chicago")
+    handoff_weekday = models.PositiveSmallIntegerField(
+        default=0, validators=[MaxValueValidator(6)], help_text="of weekly layers; 0 is Monday, 6 is Sunday"
+    )
+    handoff_day = models.PositiveSmallIntegerField(
+        default=1,
+        validators=[MinValueValidator(1), MaxValueValidator(31)],
+        help_text="of monthly layers; in shorter months the last day",
+    )
+    handoff_time = models.TimeField(default="09:00", help_text="wall-clock time in the layer's zone")
+    starts_on = models.DateField(help_text="the first handoff is on or after this day")
+    restrictions = models.JSONField(
+        default=list, blank=True, help_text="when the layer works: weekdays, starts and ends; empty: always"
+    )
+    holiday_calendar = models.ForeignKey(
+        HolidayCalendar, on_delete=models.PROTECT, null=True, blank=True, related_name="layers"
+    )
+    holiday_rule = models.CharField(max_length=6, choices=HolidayRule, default=HolidayRule.IGNORE)
+
+    history = TrackedHistory()
+
+    class Meta:
+        ordering: ClassVar = ["rotation_id", "-priority", "-id"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["rotation", "name"], name="layer_is_named_once_per_rotation"),
+            models.CheckConstraint(
+                condition=Q(holiday_rule="ignore") | Q(holiday_calendar__isnull=False),
+                name="layer_that_heeds_holidays_has_a_calendar",
+                violation_error_message="Say which holiday calendar.",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.rotation}, {self.name}"
+
+
+class RotationMember(models.Model):
+    """A person's place in the order of a layer, from and until an instant (half-open)."""
+
+    layer = models.ForeignKey(Layer, on_delete=models.CASCADE, related_name="members")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="rotation_memberships")
     position = models.PositiveSmallIntegerField(default=0)
     effective_from = models.DateTimeField(default=now)
@@ -51,7 +126,7 @@ class RotationMember(models.Model):
     history = TrackedHistory()
 
     class Meta:
-        ordering: ClassVar = ["rotation_id", "position", "id"]
+        ordering: ClassVar = ["layer_id", "position", "id"]
         constraints: ClassVar = [
             models.CheckConstraint(
                 condition=Q(effective_until__isnull=True) | Q(effective_until__gt=F("effective_from")),
@@ -60,14 +135,45 @@ class RotationMember(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.user} in {self.rotation}"
+        return f"{self.user} in {self.layer}"
+
+
+class Pause(models.Model):
+    """A person, or without one the whole rotation, takes no turns for a while. The order stays as it is."""
+
+    rotation = models.ForeignKey(Rotation, on_delete=models.CASCADE, related_name="pauses")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, blank=True, related_name="rotation_pauses"
+    )
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField(null=True, blank=True)
+    reason = models.CharField(max_length=200, blank=True)
+
+    history = TrackedHistory()
+
+    class Meta:
+        ordering: ClassVar = ["-starts_at"]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(ends_at__isnull=True) | _ENDS_LATER, name="rotation_pause_ends_after_its_start"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user or 'everybody'} pauses in {self.rotation}"
 
 
 class Override(models.Model):
-    """`user` is on call instead of whoever the rotation says, from `starts_at` until before `ends_at`."""
+    """`user` is on call instead, from `starts_at` until before `ends_at`.
+
+    Instead of whoever has the duty; with `replaces` only where that person would be on.
+    """
 
     rotation = models.ForeignKey(Rotation, on_delete=models.CASCADE, related_name="overrides")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="overrides")
+    replaces = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, blank=True, related_name="replaced_in"
+    )
     starts_at = models.DateTimeField()
     ends_at = models.DateTimeField()
     reason = models.CharField(max_length=200, blank=True)
@@ -78,12 +184,100 @@ class Override(models.Model):
 
     class Meta:
         ordering: ClassVar = ["-starts_at"]
+        indexes: ClassVar = [models.Index(fields=["rotation", "ends_at"], name="override_by_rotation_and_end")]
         constraints: ClassVar = [
-            models.CheckConstraint(condition=Q(ends_at__gt=F("starts_at")), name="override_ends_after_its_start"),
+            models.CheckConstraint(condition=_ENDS_LATER, name="override_ends_after_its_start"),
+            models.CheckConstraint(
+                condition=Q(replaces__isnull=True) | ~Q(replaces=F("user")), name="nobody_covers_for_themselves"
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.user} covers {self.rotation}"
+
+
+class Coverage(models.Model):
+    """`user` is on call besides whoever has the duty, for a launch say, from `starts_at` until before `ends_at`."""
+
+    rotation = models.ForeignKey(Rotation, on_delete=models.CASCADE, related_name="coverages")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="coverages")
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField()
+    reason = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField(default=now)
+    cancelled_at = models.DateTimeField(null=True, blank=True)
+
+    history = TrackedHistory()
+
+    class Meta:
+        ordering: ClassVar = ["-starts_at"]
+        indexes: ClassVar = [models.Index(fields=["rotation", "ends_at"], name="coverage_by_rotation_and_end")]
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=_ENDS_LATER, name="coverage_ends_after_its_start"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} helps in {self.rotation}"
+
+
+class Swap(models.Model):
+    """A person offers time of theirs to somebody, or to anybody; whoever takes it is on call instead.
+
+    What is taken is an override. `state` says how far it came; whether its time is over, only the clock.
+    """
+
+    class State(models.TextChoices):
+        OPEN = "open", "open"
+        TO_APPROVE = "to_approve", "taken, to be approved"
+        TAKEN = "taken", "taken"
+        DECLINED = "declined", "declined"
+        WITHDRAWN = "withdrawn", "withdrawn"
+
+    rotation = models.ForeignKey(Rotation, on_delete=models.CASCADE, related_name="swaps")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="offered_swaps", help_text="whose time it is"
+    )
+    asked = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="swaps_asked_for",
+        help_text="who should take it; empty: anybody",
+    )
+    taker = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, blank=True, related_name="taken_swaps"
+    )
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField()
+    reason = models.CharField(max_length=200, blank=True)
+    state = models.CharField(max_length=10, choices=State, default=State.OPEN)
+    created_at = models.DateTimeField(default=now)
+    taken_at = models.DateTimeField(null=True, blank=True)
+    approved_at = models.DateTimeField(null=True, blank=True)
+    approved_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="approved_swaps"
+    )
+    override = models.OneToOneField(Override, on_delete=models.RESTRICT, null=True, blank=True, related_name="swap")
+
+    history = TrackedHistory()
+
+    class Meta:
+        ordering: ClassVar = ["-starts_at"]
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=_ENDS_LATER, name="swap_ends_after_its_start"),
+            models.CheckConstraint(
+                condition=(_HAS_TAKER & Q(taker__isnull=False)) | (~_HAS_TAKER & Q(taker__isnull=True)),
+                name="swap_has_a_taker_iff_it_is_taken",
+            ),
+            models.CheckConstraint(
+                condition=Q(state="taken", override__isnull=False) | (~Q(state="taken") & Q(override__isnull=True)),
+                name="swap_is_an_override_iff_it_holds",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} offers time in {self.rotation}"
 
 
 class RoleBinding(models.Model):

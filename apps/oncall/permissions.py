@@ -36,25 +36,39 @@ def require_edit_somewhere(actor: Actor, permission: str) -> None:
         require(actor, permission)
 
 
-def may_cover(actor: Actor, rotation: Rotation, user_id: int) -> bool:
+def may_cover(actor: Actor, rotation: Rotation, user_id: int, permission: str = "oncall.add_override") -> bool:
     """Editors may put anybody on; responders anybody in rotations of their own teams, and themselves anywhere.
 
     Whoever could put a person on may also take them off again.
     """
     if may_edit(actor, rotation.team_id, "oncall.change_rotation"):
         return True
-    if not allowed(actor, "oncall.add_override"):
+    if not allowed(actor, permission):
         return False
     own_team = Membership.objects.filter(team_id=rotation.team_id, user=user_of(actor)).exists()
     return own_team or actor.user_id == user_id
 
 
-def require_cover(actor: Actor, rotation: Rotation, user_id: int) -> None:
+def require_cover(actor: Actor, rotation: Rotation, user_id: int, permission: str = "oncall.add_override") -> None:
     """Raise Forbidden unless `may_cover`."""
-    if may_cover(actor, rotation, user_id):
+    if may_cover(actor, rotation, user_id, permission):
         return
-    require(actor, "oncall.add_override")
+    require(actor, permission)
     raise Forbidden(
         f"{actor.name} may put others on call only in rotations of their own teams; {rotation.name} belongs to "
         f"{rotation.team.name}."
     )
+
+
+def is_editor(actor: Actor, rotation: Rotation) -> bool:
+    """Whether the actor is a manager, or leads the rotation's team: they arrange swaps and approve them."""
+    return may_edit(actor, rotation.team_id, "oncall.change_rotation")
+
+
+def require_self_or_editor(actor: Actor, rotation: Rotation, user_id: int | None, permission: str) -> None:
+    """Raise Forbidden unless the actor is this person with `permission`, or an editor of the rotation."""
+    if is_editor(actor, rotation):
+        return
+    require(actor, permission)
+    if actor.user_id is None or actor.user_id != user_id:
+        raise Forbidden(f"Only that person, a manager or a lead of {rotation.team.name} may do this.")

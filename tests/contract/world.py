@@ -18,7 +18,7 @@ from apps.foundation.clock import now
 from apps.incidents.models import Incident
 from apps.incidents.operations import change_visibility, post
 from apps.messaging.models import Message, WebhookEndpoint
-from apps.oncall.models import Override, RoleBinding, Rotation, RotationMember
+from apps.oncall.models import Coverage, HolidayCalendar, Override, Pause, RoleBinding, RotationMember, Swap
 from apps.paging.models import EscalationRun, Page
 from apps.people.crypto import seal
 from apps.people.models import ContactPoint, User
@@ -64,11 +64,9 @@ def build() -> World:
     world.private_incident = _from_an_alert(integration)
     change_visibility(world.private_incident.pk, "private", actor=Actor.system())
     post(world.private_incident.pk, f"About the {SECRET_TITLE}", actor=Actor.system())
-    rotation = Rotation.objects.create(team=core, slug="core", name="Core weekly", starts_on=date(2026, 1, 5))
-    member = RotationMember.objects.create(rotation=rotation, user=on_call)
-    override = Override.objects.create(
-        rotation=rotation, user=on_call, starts_at=now() + timedelta(days=1), ends_at=now() + timedelta(days=2)
-    )
+    rotation = factories.rotation(core, on_call, slug="core", name="Core weekly", starts_on=date(2026, 1, 5))
+    tomorrow = {"starts_at": now() + timedelta(days=1), "ends_at": now() + timedelta(days=2)}
+    override = Override.objects.create(rotation=rotation, user=on_call, **tomorrow)
     account = create_service_account("robot", actor=Actor.system())
     world.objects = {
         "incidents": world.open_incident.pk,
@@ -85,8 +83,13 @@ def build() -> World:
         "policy-packs": pack.pack.pk,
         "policy-versions": pack.pk,
         "rotations": rotation.pk,
-        "rotation-members": member.pk,
+        "layers": rotation.layers.get().pk,
+        "rotation-members": RotationMember.objects.get().pk,
+        "pauses": Pause.objects.create(rotation=rotation, user=on_call, **tomorrow).pk,
+        "holiday-calendars": HolidayCalendar.objects.create(slug="own", name="Our days").pk,
         "overrides": override.pk,
+        "coverages": Coverage.objects.create(rotation=rotation, user=on_call, **tomorrow).pk,
+        "swaps": Swap.objects.create(rotation=rotation, user=on_call, **tomorrow).pk,
         "role-bindings": RoleBinding.objects.get(role="primary").pk,
         "messages": Message.objects.filter(subject_kind="incident").first().pk,  # type: ignore[union-attr]  # a page
         "integrations": integration.pk,

@@ -1,16 +1,27 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
-from itertools import pairwise
 from time import perf_counter
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from apps.oncall.schedule import Cover, Place, Schedule, Shift, gaps, shifts, wall_clock, who_is_on
+from apps.oncall.schedule import (
+    Cover,
+    Layer,
+    Place,
+    Schedule,
+    Shift,
+    gaps,
+    next_handoff,
+    people_on,
+    shifts,
+    wall_clock,
+    who_is_on,
+)
+from tests.oncall.brute_force import ZONES, questions
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 ANA, BEN, CAT = 1, 2, 3
@@ -26,16 +37,24 @@ def places(*users: int) -> tuple[Place, ...]:
 
 def weekly(*members: Place, covers: tuple[Cover, ...] = (), zone: str = "UTC", weekday: int = 0) -> Schedule:
     """Mondays at 09:00 from 2026-01-05, unless told otherwise."""
-    return Schedule(zone, weekday, time(9), date(2026, 1, 5), members, covers)
+    return Schedule((Layer(zone, time(9), date(2026, 1, 5), members, weekday=weekday),), covers)
+
+
+def handoffs(schedule: Schedule, count: int) -> list[datetime]:
+    """The first handoffs of the only layer."""
+    found = [next_handoff(schedule.layers[0], LONG_AGO)]
+    while len(found) < count:
+        found.append(next_handoff(schedule.layers[0], found[-1]))
+    return found
 
 
 # --- the wall clock ------------------------------------------------------------------------------------------------
 
 
 def test_a_handoff_keeps_its_wall_clock_time_across_a_clock_change() -> None:
-    schedule = weekly(*places(ANA, BEN), zone="Europe/Berlin")
-    assert schedule.handoff_at(0) == utc(2026, 1, 5, 8)
-    assert schedule.handoff_at(12) == utc(2026, 3, 30, 7)
+    found = handoffs(weekly(*places(ANA, BEN), zone="Europe/Berlin"), 13)
+    assert found[0] == utc(2026, 1, 5, 8)
+    assert found[12] == utc(2026, 3, 30, 7)
 
 
 def test_a_skipped_time_means_the_first_instant_after_the_gap() -> None:
@@ -53,8 +72,8 @@ def test_an_ambiguous_time_means_its_first_occurrence() -> None:
 
 
 def test_the_first_handoff_is_on_or_after_the_start() -> None:
-    assert weekly(weekday=0).first_day == date(2026, 1, 5)
-    assert weekly(weekday=6).first_day == date(2026, 1, 11)
+    assert handoffs(weekly(weekday=0), 1) == [utc(2026, 1, 5, 9)]
+    assert handoffs(weekly(weekday=6), 1) == [utc(2026, 1, 11, 9)]
 
 
 # --- turns ---------------------------------------------------------------------------------------------------------
@@ -75,16 +94,16 @@ def test_nobody_is_on_before_the_first_handoff_or_without_members() -> None:
 def test_shifts_are_cut_at_the_edges_of_the_window() -> None:
     found = shifts(weekly(*places(ANA, BEN)), utc(2026, 1, 10), utc(2026, 1, 20))
     assert found == [
-        Shift(ANA, utc(2026, 1, 10), utc(2026, 1, 12, 9)),
-        Shift(BEN, utc(2026, 1, 12, 9), utc(2026, 1, 19, 9)),
-        Shift(ANA, utc(2026, 1, 19, 9), utc(2026, 1, 20)),
+        Shift(ANA, utc(2026, 1, 10), utc(2026, 1, 12, 9), layer_id=0),
+        Shift(BEN, utc(2026, 1, 12, 9), utc(2026, 1, 19, 9), layer_id=0),
+        Shift(ANA, utc(2026, 1, 19, 9), utc(2026, 1, 20), layer_id=0),
     ]
 
 
 def test_a_member_who_joins_does_not_shuffle_the_others() -> None:
     joined = Place(CAT, 9, utc(2026, 1, 14), None, 9)
     schedule = weekly(*places(ANA, BEN), joined)
-    on = [who_is_on(schedule, schedule.handoff_at(number)) for number in range(6)]
+    on = [who_is_on(schedule, at) for at in handoffs(schedule, 6)]
     assert on == [ANA, BEN, CAT, ANA, BEN, CAT]
 
 
@@ -148,139 +167,30 @@ def test_a_window_without_a_time_zone_is_refused() -> None:
 
 
 def test_cost_grows_with_the_window_and_not_with_the_age() -> None:
-    old = Schedule("Europe/Berlin", 0, time(9), date(1990, 1, 1), places(*range(1, 9)))
+    old = Schedule((Layer("Europe/Berlin", time(9), date(1990, 1, 1), places(*range(1, 9))),))
     begun = perf_counter()
     found = shifts(old, utc(2026, 1, 1), utc(2026, 4, 1))
     assert len(found) == 13 + 1
     assert perf_counter() - begun < 0.026
 
 
-# --- against a brute force -----------------------------------------------------------------------------------------
-
-ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Pacific/Apia", "Asia/Kathmandu"]
-BEGIN = utc(2026, 1, 1)
-HOURS = 24 * 140
-instants = st.integers(0, HOURS).map(lambda hours: BEGIN + timedelta(hours=hours))
+# --- what holds for all schedules ----------------------------------------------------------------------------------
 
 
-@st.composite
-def member_lists(draw: st.DrawFn) -> tuple[Place, ...]:
-    count = draw(st.integers(0, 5))
-    found = []
-    for index in range(count):
-        start = draw(st.just(LONG_AGO) | instants)
-        end = draw(st.none() | st.integers(1, HOURS).map(lambda hours, start=start: start + timedelta(hours=hours)))
-        found.append(Place(draw(st.integers(1, 4)), draw(st.integers(0, 3)), start, end, index))
-    return tuple(found)
-
-
-@st.composite
-def cover_lists(draw: st.DrawFn) -> tuple[Cover, ...]:
-    found = []
-    for index in range(draw(st.integers(0, 6))):
-        start = draw(instants)
-        end = start + timedelta(hours=draw(st.integers(1, 400)))
-        found.append(Cover(draw(st.integers(5, 8)), start, end, draw(instants), index))
-    return tuple(found)
-
-
-def at_handoffs(draw: st.DrawFn, schedule: Schedule) -> Schedule:
-    """The same, with some members who come or go exactly at a handoff."""
-    moved = []
-    for place in schedule.places:
-        first, last = sorted(draw(st.tuples(st.integers(0, 20), st.integers(0, 20))))
-        how = draw(st.sampled_from(["as drawn", "comes", "goes"]))
-        if how == "comes":
-            moved.append(replace(place, starts_at=schedule.handoff_at(first), ends_at=None))
-        elif how == "goes":
-            moved.append(replace(place, starts_at=LONG_AGO, ends_at=schedule.handoff_at(last)))
-        else:
-            moved.append(place)
-    return replace(schedule, places=tuple(moved))
-
-
-@st.composite
-def schedules(draw: st.DrawFn) -> Schedule:
-    drawn = Schedule(
-        zone=draw(st.sampled_from(ZONES)),
-        weekday=draw(st.integers(0, 6)),
-        handoff=time(draw(st.integers(0, 23)), draw(st.sampled_from([0, 30]))),
-        starts_on=date(2026, 1, 1) + timedelta(days=draw(st.integers(-30, 20))),
-        places=draw(member_lists()),
-        covers=draw(cover_lists()),
-    )
-    return at_handoffs(draw, drawn)
-
-
-def brute_force_wall_clock(day: date, at: time, zone: ZoneInfo) -> datetime:
-    """The first quarter of an hour at which clocks in the zone have reached this reading, walking from the day before.
-
-    Quarters, because some zones are 45 minutes off.
-    """
-    wanted = datetime.combine(day, at)
-    instant = datetime.combine(day, time(), UTC) - timedelta(hours=26)
-    while instant.astimezone(zone).replace(tzinfo=None) < wanted:
-        instant += timedelta(minutes=15)
-    return instant
-
-
-def brute_force(schedule: Schedule, until: datetime) -> dict[datetime, int | None]:
-    """Who is on in each quarter of an hour, by stepping through all of them from the first handoff."""
-    zone = ZoneInfo(schedule.zone)
-    handoffs = {
-        brute_force_wall_clock(schedule.first_day + timedelta(weeks=week), schedule.handoff, zone) for week in range(60)
-    }
-    at, on, last = min(handoffs), None, None
-    found: dict[datetime, int | None] = {}
-    while at < until:
-        roster = sorted((place for place in schedule.places if place.holds_at(at)), key=lambda place: place.order)
-        if at in handoffs or on not in roster:
-            later = [place for place in roster if last is not None and place.order > last.order]
-            on = (later or roster or [None])[0]
-            last = on or last
-        found[at] = on.user_id if on else None
-        at += timedelta(minutes=15)
-    return found
-
-
-def newest_cover(schedule: Schedule, at: datetime) -> Cover | None:
-    running = [cover for cover in schedule.covers if cover.starts_at <= at < cover.ends_at]
-    return max(running, key=lambda cover: (cover.created_at, cover.cover_id), default=None)
-
-
-@settings(max_examples=120, deadline=None)
-@given(schedules(), instants, st.integers(1, 24 * 21))
-def test_shifts_agree_with_a_brute_force(schedule: Schedule, start: datetime, hours: int) -> None:
-    end = start + timedelta(hours=hours)
-    rotation = brute_force(schedule, end)
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@given(questions())
+def test_shifts_and_gaps_fill_the_window_and_a_longer_one_says_the_same(
+    asked: tuple[Schedule, datetime, datetime, int],
+) -> None:
+    schedule, start, end, _ = asked
     found = shifts(schedule, start, end)
-    at = start
-    while at < end:
-        cover = newest_cover(schedule, at)
-        wanted = cover.user_id if cover else rotation.get(at)
-        on = [shift.user_id for shift in found if shift.starts_at <= at < shift.ends_at]
-        assert on == ([] if wanted is None else [wanted]), at
-        at += timedelta(minutes=60)
-
-
-@settings(max_examples=200, deadline=None)
-@given(schedules(), instants, st.integers(1, 24 * 60))
-def test_shifts_and_gaps_fill_the_window_without_overlap(schedule: Schedule, start: datetime, hours: int) -> None:
-    end = start + timedelta(hours=hours)
-    found = shifts(schedule, start, end)
-    pieces = sorted([(shift.starts_at, shift.ends_at) for shift in found] + gaps(found, start, end))
-    assert pieces[0][0] == start
-    assert pieces[-1][1] == end
-    assert all(before[1] == after[0] for before, after in pairwise(pieces))
-
-
-@settings(max_examples=200, deadline=None)
-@given(schedules(), instants, instants)
-def test_a_longer_window_says_the_same(schedule: Schedule, at: datetime, start: datetime) -> None:
-    if start > at:
-        start, at = at, start
-    on = [s.user_id for s in shifts(schedule, start, at + timedelta(days=9)) if s.starts_at <= at < s.ends_at]
-    assert on == ([] if (only := who_is_on(schedule, at)) is None else [only])
+    missing = gaps(found, start, end)
+    assert sum((ends - begins for begins, ends in missing), timedelta()) <= end - start
+    for begins, ends in missing:
+        assert people_on(schedule, begins) == people_on(schedule, ends - timedelta(microseconds=1)) == []
+    middle = start + (end - start) / 2
+    on = [shift.user_id for shift in found if shift.starts_at <= middle < shift.ends_at]
+    assert on == people_on(schedule, middle)
 
 
 @settings(max_examples=300, deadline=None)

@@ -11,12 +11,12 @@ from apps.engine.models import Timer
 from apps.engine.sweep import fire_timers
 from apps.foundation.errors import Conflict, Forbidden
 from apps.messaging.models import Message
-from apps.oncall.models import Override, Rotation, RotationMember
+from apps.oncall.models import Override
 from apps.paging.models import EscalationRun, Page
 from apps.paging.operations import escalate_now, restart, start_escalations, stop, stop_many
 from apps.paging.queries import upcoming
 from apps.paging.timers import repair, without_timer
-from tests.factories import actor, person
+from tests.factories import actor, person, rotation
 from tests.paging.conftest import MANAGEMENT, PAGE, SYSTEM, World, level, path_pack
 
 pytestmark = pytest.mark.django_db
@@ -127,17 +127,12 @@ def test_somebody_with_two_roles_is_paged_once_per_step(world: World) -> None:
 
 
 def test_who_is_on_call_is_asked_for_the_instant_of_the_step(world: World) -> None:
-    rotation = Rotation.objects.create(team=world.team, slug="r", name="R", starts_on="2026-01-05")
-    for position, name in enumerate(["ana", "ben"]):
-        begun = world.clock() - timedelta(days=200)
-        RotationMember.objects.create(
-            rotation=rotation, user=world.people[name], position=position, effective_from=begun
-        )
+    turns = rotation(world.team, world.people["ana"], world.people["ben"])
     world.silence("secondary")
-    world.team.role_bindings.create(role="secondary", rotation=rotation)
+    world.team.role_bindings.create(role="secondary", rotation=turns)
     step = world.clock() + timedelta(minutes=5)
     cat = world.answer("cat", "nothing")
-    Override.objects.create(rotation=rotation, user=cat, starts_at=step, ends_at=step + timedelta(seconds=1))
+    Override.objects.create(rotation=turns, user=cat, starts_at=step, ends_at=step + timedelta(seconds=1))
     subject = world.start()
     assert next(item.names for item in upcoming(subject)) == (cat.name,)
     world.wait(minutes=5, seconds=30)

@@ -77,9 +77,7 @@ class EditRotationForm(HandoffForm):
         super().__init__(*args, **kwargs)
         rotation = Rotation.objects.filter(pk=self.object_id).first()
         if rotation is not None:
-            for name in ("name", "time_zone", "handoff_weekday"):
-                self.fields[name].initial = getattr(rotation, name)
-            self.fields["handoff_time"].initial = f"{rotation.handoff_time:%H:%M}"
+            self.fields["name"].initial = rotation.name
 
 
 class MemberForm(BaseDialogForm):
@@ -100,7 +98,7 @@ class EndMemberForm(BaseDialogForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         there = Q(effective_until__isnull=True) | Q(effective_until__gt=now())
-        rows = RotationMember.objects.filter(there, rotation=self.object_id).select_related("user", "rotation")
+        rows = RotationMember.objects.filter(there, layer__rotation=self.object_id).select_related("user", "layer")
         self.fields["member"].queryset = rows
 
 

@@ -18,7 +18,7 @@ from apps.catalog.permissions import leads_any_team
 from apps.foundation.clock import now
 from apps.oncall import operations
 from apps.oncall.admin.forms import WEEKDAYS, CoverForm, EditRotationForm, EndMemberForm, MemberForm, NewRotationForm
-from apps.oncall.models import Override, Rotation, RotationMember
+from apps.oncall.models import Layer, Override, Rotation
 from apps.oncall.permissions import may_edit
 from apps.oncall.queries import OnCallNow, on_call_now, shifts_of, visible_rotations
 from apps.oncall.schedule import gaps
@@ -43,16 +43,16 @@ class OnCallList(ChangeList):
 class MemberInline(ReadOnlyInline):
     """The places, in their order."""
 
-    model = RotationMember
-    fields = ("position", "user", "effective_from", "effective_until")
-    ordering = ("position", "id")
-    verbose_name_plural = "members, in their order"
+    model = Layer
+    fields = ("name", "priority", "cadence")
+    verbose_name_plural = "layers"
 
 
 class OverrideInline(ReadOnlyInline):
     """Covers that are not over yet."""
 
     model = Override
+    fk_name = "rotation"
     fields = ("user", "starts_at", "ends_at", "reason")
     verbose_name_plural = "covers to come"
 
@@ -69,7 +69,7 @@ class RotationAdmin(ReadOnlyAdmin, PortalModelAdmin):
     list_filter = ("team",)
     search_fields = ("name", "slug", "team__name")
     ordering = ("team__name", "name")
-    fields = ("name", "slug", "team", "handoff", "starts_on", "on_call", "until", "next_up", "weeks")
+    fields = ("name", "slug", "team", "handoff", "on_call", "until", "next_up", "weeks")
     readonly_fields = fields
     inlines: ClassVar[list[Any]] = [MemberInline, OverrideInline]
     actions_list = ("new",)
@@ -98,7 +98,7 @@ class RotationAdmin(ReadOnlyAdmin, PortalModelAdmin):
     @display(description="Until")
     def until(self, rotation: Rotation) -> str:
         until = self._now(rotation).until
-        return f"{until.astimezone(ZoneInfo(rotation.time_zone)):%a %d %b %H:%M}" if until else "–"
+        return f"{until.astimezone(ZoneInfo(rotation.team.time_zone)):%a %d %b %H:%M}" if until else "–"
 
     @display(description="Then")
     def next_up(self, rotation: Rotation) -> str:
@@ -107,21 +107,22 @@ class RotationAdmin(ReadOnlyAdmin, PortalModelAdmin):
 
     @display(description="Handoff")
     def handoff(self, rotation: Rotation) -> str:
-        return f"{WEEKDAYS[rotation.handoff_weekday]} {rotation.handoff_time:%H:%M} {rotation.time_zone}"
+        layer = rotation.layers.first()
+        return f"{WEEKDAYS[layer.handoff_weekday]} {layer.handoff_time:%H:%M} {layer.time_zone}" if layer else "–"
 
     @display(description="The next eight weeks")
     def weeks(self, rotation: Rotation) -> str:
         start = now()
         found = shifts_of(rotation.pk, start, start + SHOWN)
         names = {user.pk: user.name for user in User.objects.filter(pk__in={shift.user_id for shift in found})}
-        zone = ZoneInfo(rotation.time_zone)
+        zone = ZoneInfo(rotation.team.time_zone)
         rows = [(shift.starts_at, shift.ends_at, names.get(shift.user_id, ""), shift.cover_id) for shift in found]
         rows += [(begins, ends, "", None) for begins, ends in gaps(found, start, start + SHOWN)]
         shown = [
             {"starts_at": begins.astimezone(zone), "ends_at": ends.astimezone(zone), "name": name, "covers": cover}
             for begins, ends, name, cover in sorted(rows, key=lambda row: row[0])
         ]
-        return render_to_string("oncall/weeks.html", {"rows": shown, "zone": rotation.time_zone})
+        return render_to_string("oncall/weeks.html", {"rows": shown, "zone": rotation.team.time_zone})
 
     # --- what can be done ---
 
@@ -202,7 +203,7 @@ class RotationAdmin(ReadOnlyAdmin, PortalModelAdmin):
         self.perform(
             request,
             operations.add_member,
-            rotation.pk,
+            rotation.layers.first().pk,
             given["user"].pk,
             effective_from=given["effective_from"],
             done=f"{given['user'].name} takes turns.",

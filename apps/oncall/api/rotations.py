@@ -32,7 +32,6 @@ class RotationSerializer(serializers.ModelSerializer[Rotation]):
     """People who take turns."""
 
     team = serializers.IntegerField(source="team_id", read_only=True)
-    handoff_time = WallClockField(read_only=True)
 
     class Meta:
         model = Rotation
@@ -41,11 +40,7 @@ class RotationSerializer(serializers.ModelSerializer[Rotation]):
             "slug",
             "name",
             "team",
-            "cadence",
-            "time_zone",
-            "handoff_weekday",
-            "handoff_time",
-            "starts_on",
+            "swaps_need_approval",
         )
         read_only_fields = fields
 
@@ -95,20 +90,20 @@ class RotationInput(HandoffInput):
 class MemberSerializer(serializers.ModelSerializer[RotationMember]):
     """A person's place in the order of a rotation."""
 
-    rotation = serializers.IntegerField(source="rotation_id", read_only=True)
+    layer = serializers.IntegerField(source="layer_id", read_only=True)
     user = serializers.IntegerField(source="user_id", read_only=True)
 
     class Meta:
         model = RotationMember
-        fields = ("id", "rotation", "user", "position", "effective_from", "effective_until")
+        fields = ("id", "layer", "user", "position", "effective_from", "effective_until")
         read_only_fields = fields
 
 
-@extend_schema_serializer(examples=[OpenApiExample("Last in the order", value={"rotation": 1, "user": 3})])
+@extend_schema_serializer(examples=[OpenApiExample("Last in the order", value={"layer": 1, "user": 3})])
 class MemberInput(InputSerializer):
     """A new place. Without `position` it is the last, without `effective_from` it holds at once."""
 
-    rotation = row_id(source="rotation_id")
+    layer = row_id(source="layer_id")
     user = row_id(source="user_id")
     position = serializers.IntegerField(min_value=0, max_value=32767, required=False)
     effective_from = serializers.DateTimeField(required=False)
@@ -232,7 +227,7 @@ class MemberViewSet(PortalReadOnlyViewSet):
     action_permissions = {"create": None, "end": None}
     queryset = RotationMember.objects.all()
     serializer_class = MemberSerializer
-    filterset_fields = ("rotation", "user")
+    filterset_fields = ("layer", "layer__rotation", "user")
 
     @extend_schema(request=MemberInput, responses={201: MemberSerializer})
     def create(self, request: Request) -> Response:

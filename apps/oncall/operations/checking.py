@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from collections.abc import Iterable
+from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.core.exceptions import ValidationError
 from django.db.models import Model
 
+from apps.engine.operations import publish
+from apps.foundation.actor import Actor
 from apps.foundation.clock import now
 from apps.foundation.errors import Invalid, NotFound
 from apps.foundation.subjects import Subject
+from apps.oncall.events import RotationChanged
 from apps.oncall.models import Rotation
 from apps.people.models import User
 
 _JUST_NOW = timedelta(minutes=1)
 FIRST_YEAR, LAST_YEAR = 1980, 2200
+LONGEST_INTERVAL = timedelta(days=366)
+MOST_RESTRICTIONS = 50
 
 
 def locked_rotation(rotation_id: int) -> Rotation:
@@ -78,6 +84,57 @@ def not_past(at: datetime, field: str) -> datetime:
     if at < now() - _JUST_NOW:
         raise Invalid("Who was on call in the past can't be changed.", fields={field: ["This is in the past."]})
     return max(at, now())
+
+
+def check_interval(starts_at: datetime, ends_at: datetime, actor: Actor) -> None:
+    """Raise Invalid for a stretch of time that is empty, too long or, for people, in the past."""
+    check_instant(starts_at, "starts_at")
+    check_instant(ends_at, "ends_at")
+    if ends_at <= starts_at:
+        raise Invalid("It ends after it begins.", fields={"ends_at": ["It must be after starts_at."]})
+    if not actor.is_system:
+        not_past(starts_at, "starts_at")
+    if ends_at - starts_at > LONGEST_INTERVAL:
+        raise Invalid("It lasts at most 366 days.", fields={"ends_at": ["It is too far away."]})
+
+
+def checked_restrictions(rows: Iterable[Any]) -> list[dict[str, Any]]:
+    """Restrictions as they are kept: weekdays in order, and two wall-clock times. Raises Invalid."""
+    found = [_checked_restriction(row) for row in rows]
+    if len(found) > MOST_RESTRICTIONS:
+        sentence = f"There are at most {MOST_RESTRICTIONS} restrictions."
+        raise Invalid(sentence, fields={"restrictions": [sentence]})
+    return found
+
+
+def _checked_restriction(row: Any) -> dict[str, Any]:
+    try:
+        weekdays = sorted({int(day) for day in row["weekdays"]})
+        starts, ends = time.fromisoformat(str(row["starts"])), time.fromisoformat(str(row["ends"]))
+    except (KeyError, TypeError, ValueError) as error:
+        sentence = 'A restriction is like {"weekdays": [0, 1], "starts": "09:00", "ends": "17:00"}.'
+        raise Invalid("The restrictions are not right.", fields={"restrictions": [sentence]}) from error
+    if not weekdays or not set(weekdays) <= set(range(7)) or starts.tzinfo or ends.tzinfo:
+        sentence = "Weekdays are numbers from 0 (Monday) to 6 (Sunday), at least one; times have no zone of their own."
+        raise Invalid("The restrictions are not right.", fields={"restrictions": [sentence]})
+    return {"weekdays": weekdays, "starts": f"{starts:%H:%M:%S}", "ends": f"{ends:%H:%M:%S}"}
+
+
+def checked_days(days: Iterable[Any]) -> list[str]:
+    """Days of one's own as they are kept: ISO dates, in order, each once. Raises Invalid."""
+    try:
+        found = {day if isinstance(day, date) else date.fromisoformat(str(day)) for day in days}
+    except ValueError as error:
+        sentence = "Write dates as YYYY-MM-DD."
+        raise Invalid("The days are not right.", fields={"own_days": [sentence]}) from error
+    for day in found:
+        check_year(day.year, "own_days")
+    return [day.isoformat() for day in sorted(found)]
+
+
+def publish_change(rotation: Rotation, change: str, actor: Actor) -> None:
+    """Say that a rotation changed."""
+    publish(RotationChanged(rotation_id=rotation.pk, change=change), subject=subject_of(rotation), actor=actor)
 
 
 def subject_of(rotation: Rotation) -> Subject:

@@ -1,59 +1,70 @@
-"""Overrides: one person covers for another."""
+"""Overrides: one person covers for another, or for whoever has the duty."""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from apps.engine.operations import publish
 from apps.foundation.actor import Actor
 from apps.foundation.clock import now
 from apps.foundation.errors import Conflict, Invalid, NotFound
 from apps.foundation.operations import operation
-from apps.oncall.events import OverrideAdded, OverrideCancelled
-from apps.oncall.models import Override
-from apps.oncall.operations.checking import active_user, check_instant, locked_rotation, not_past, subject_of
+from apps.oncall.events import OverrideAdded, OverrideCancelled, SwapGivenBack
+from apps.oncall.models import Override, Rotation, Swap
+from apps.oncall.operations.checking import active_user, check_interval, locked_rotation, subject_of
 from apps.oncall.permissions import require_cover
-
-LONGEST_OVERRIDE = timedelta(days=366)
+from apps.people.models import User
 
 
 @operation
 def add_override(
-    rotation_id: int, user_id: int, starts_at: datetime, ends_at: datetime, *, reason: str = "", actor: Actor
+    rotation_id: int,
+    user_id: int,
+    starts_at: datetime,
+    ends_at: datetime,
+    *,
+    replaces_id: int | None = None,
+    reason: str = "",
+    actor: Actor,
 ) -> Override:
-    """Put a person on call instead of whoever the rotation says, from `starts_at` until before `ends_at`.
+    """Put a person on call instead of whoever has the duty, from `starts_at` until before `ends_at`.
 
-    It beats older overrides. The same one again, while it stands, changes nothing. Responders may do so in rotations
-    of their own teams, and put themselves anywhere; managers and leads as they like. Raises NotFound, Forbidden,
-    Invalid.
+    With `replaces_id` only where that person would be on, also where coverage or an earlier override puts them on.
+    The same one again, while it stands, changes nothing; one that would undo another that stands is a Conflict, which
+    names it. Responders may do so in rotations of their own teams, and put themselves anywhere; managers and leads as
+    they like. Raises NotFound, Forbidden, Invalid, Conflict.
     """
     rotation = locked_rotation(rotation_id)
     require_cover(actor, rotation, user_id)
-    _check_interval(starts_at, ends_at, actor)
+    check_interval(starts_at, ends_at, actor)
     user = active_user(user_id)
-    newest = rotation.overrides.filter(cancelled_at__isnull=True).order_by("-created_at", "-id").first()
-    if newest is not None and (newest.user_id, newest.starts_at, newest.ends_at) == (user.pk, starts_at, ends_at):
-        return newest
-    override = Override.objects.create(
-        rotation=rotation, user=user, starts_at=starts_at, ends_at=ends_at, reason=reason[:200], created_at=now()
-    )
-    event = OverrideAdded(
-        rotation_id=rotation.pk,
-        override_id=override.pk,
-        user_id=user.pk,
-        starts_at=starts_at.isoformat(),
-        ends_at=ends_at.isoformat(),
-        reason=override.reason,
-    )
-    publish(event, subject=subject_of(rotation), actor=actor)
-    return override
+    if replaces_id == user.pk:
+        raise Invalid("Nobody covers for themselves.", fields={"replaces": ["It is the same person."]})
+    if replaces_id is not None and not User.objects.filter(pk=replaces_id, kind=User.Kind.PERSON).exists():
+        raise NotFound("There is no such person.", fields={"replaces": ["There is no such person."]})
+    standing = rotation.overrides.filter(cancelled_at__isnull=True, starts_at__lt=ends_at, ends_at__gt=starts_at)
+    if replaces_id is not None:
+        standing = standing.filter(replaces_id=replaces_id)
+    for there in standing.select_related("user").order_by("created_at", "id"):
+        same = (there.user_id, there.replaces_id, there.starts_at, there.ends_at)
+        if same == (user.pk, replaces_id, starts_at, ends_at):
+            return there
+        raise Conflict(
+            f"{there.user.name} covers already from {there.starts_at:%Y-%m-%d %H:%M} until "
+            f"{there.ends_at:%Y-%m-%d %H:%M} UTC: cancel that cover first, or cover for that person.",
+            code="override_overlaps",
+            extra={"override": there.pk, "user": there.user_id},
+        )
+    interval = (starts_at, ends_at)
+    return put_on(rotation, user.pk, replaces_id=replaces_id, interval=interval, reason=reason, actor=actor)
 
 
 @operation
 def cancel_override(override_id: int, *, reason: str = "", actor: Actor) -> Override:
     """End an override now; what it covered until now stays true. A repeat changes nothing.
 
-    For whoever could add it and for the person it puts on call. Raises NotFound, Forbidden, Conflict when it is over.
+    One that a swap made, and that has not begun, opens the swap again. For whoever could add it and for the person it
+    puts on call. Raises NotFound, Forbidden, Conflict when it is over.
     """
     found = Override.objects.filter(pk=override_id).first()
     if found is None:
@@ -65,19 +76,59 @@ def cancel_override(override_id: int, *, reason: str = "", actor: Actor) -> Over
         return override
     if override.ends_at <= now():
         raise Conflict("This override is over already.", code="override_is_over")
-    override.cancelled_at = now()
-    override.save(update_fields=["cancelled_at"])
-    event = OverrideCancelled(rotation_id=rotation.pk, override_id=override.pk, user_id=override.user_id)
+    swap = Swap.objects.select_for_update(of=("self",)).filter(override=override).first()
+    if swap is not None and override.starts_at > now():
+        reopen(rotation, swap, actor)
+    take_off(rotation, override, actor)
+    return override
+
+
+def put_on(
+    rotation: Rotation,
+    user_id: int,
+    *,
+    replaces_id: int | None,
+    interval: tuple[datetime, datetime],
+    reason: str,
+    actor: Actor,
+) -> Override:
+    """Write an override that is checked already; the rotation is locked."""
+    override = Override.objects.create(
+        rotation=rotation,
+        user_id=user_id,
+        replaces_id=replaces_id,
+        starts_at=interval[0],
+        ends_at=interval[1],
+        reason=reason[:200],
+        created_at=now(),
+    )
+    event = OverrideAdded(
+        rotation_id=rotation.pk,
+        override_id=override.pk,
+        user_id=user_id,
+        starts_at=override.starts_at.isoformat(),
+        ends_at=override.ends_at.isoformat(),
+        reason=override.reason,
+        replaces_id=replaces_id,
+    )
     publish(event, subject=subject_of(rotation), actor=actor)
     return override
 
 
-def _check_interval(starts_at: datetime, ends_at: datetime, actor: Actor) -> None:
-    check_instant(starts_at, "starts_at")
-    check_instant(ends_at, "ends_at")
-    if ends_at <= starts_at:
-        raise Invalid("An override ends after it begins.", fields={"ends_at": ["It must be after starts_at."]})
-    if not actor.is_system:
-        not_past(starts_at, "starts_at")
-    if ends_at - starts_at > LONGEST_OVERRIDE:
-        raise Invalid("An override lasts at most 366 days.", fields={"ends_at": ["It is too far away."]})
+def take_off(rotation: Rotation, override: Override, actor: Actor) -> None:
+    """Cancel an override that stands; the rotation is locked."""
+    override.cancelled_at = now()
+    override.save(update_fields=["cancelled_at"])
+    event = OverrideCancelled(rotation_id=rotation.pk, override_id=override.pk, user_id=override.user_id)
+    publish(event, subject=subject_of(rotation), actor=actor)
+
+
+def reopen(rotation: Rotation, swap: Swap, actor: Actor) -> None:
+    """Let a taken swap be open again, without its override; the rotation is locked."""
+    taker_id = swap.taker_id
+    swap.state = Swap.State.OPEN
+    swap.taker = swap.taken_at = swap.approved_at = swap.approved_by = swap.override = None
+    swap.save(update_fields=["state", "taker", "taken_at", "approved_at", "approved_by", "override"])
+    if taker_id is not None:
+        event = SwapGivenBack(rotation_id=rotation.pk, swap_id=swap.pk, user_id=swap.user_id, taker_id=taker_id)
+        publish(event, subject=subject_of(rotation), actor=actor)
