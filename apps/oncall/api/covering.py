@@ -1,4 +1,4 @@
-"""Overrides, what roles mean, and who is on call now, over the API."""
+"""Overrides, coverage, what roles mean, and who is on call now, over the API."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from apps.foundation.errors import Invalid
 from apps.oncall import operations
 from apps.oncall.api.fields import LARGEST_ID, row_id
-from apps.oncall.models import Override, RoleBinding, Rotation
+from apps.oncall.models import Coverage, Override, RoleBinding, Rotation
 from apps.oncall.permissions import require_edit_somewhere
 from apps.oncall.queries import OnCallNow, on_call_now, visible_rotations
 from apps.people.api.serializers import InputSerializer
@@ -26,10 +26,13 @@ class OverrideSerializer(serializers.ModelSerializer[Override]):
 
     rotation = serializers.IntegerField(source="rotation_id", read_only=True)
     user = serializers.IntegerField(source="user_id", read_only=True)
+    replaces = serializers.IntegerField(
+        source="replaces_id", read_only=True, allow_null=True, help_text="null: whoever has the duty"
+    )
 
     class Meta:
         model = Override
-        fields = ("id", "rotation", "user", "starts_at", "ends_at", "reason", "created_at", "cancelled_at")
+        fields = ("id", "rotation", "user", "replaces", "starts_at", "ends_at", "reason", "created_at", "cancelled_at")
         read_only_fields = fields
 
 
@@ -48,10 +51,47 @@ class OverrideSerializer(serializers.ModelSerializer[Override]):
     ]
 )
 class OverrideInput(InputSerializer):
-    """Who covers when. The newest override wins."""
+    """Who covers when, for whoever has the duty or for one person."""
 
     rotation = row_id(source="rotation_id")
     user = row_id(source="user_id")
+    replaces = row_id(source="replaces_id", required=False, allow_null=True)
+    starts_at = serializers.DateTimeField()
+    ends_at = serializers.DateTimeField()
+    reason = serializers.CharField(max_length=200, required=False, allow_blank=True)
+
+
+class CoverageSerializer(serializers.ModelSerializer[Coverage]):
+    """Somebody is on call besides whoever has the duty."""
+
+    rotation = serializers.IntegerField(source="rotation_id", read_only=True)
+    user = serializers.IntegerField(source="user_id", read_only=True)
+
+    class Meta:
+        model = Coverage
+        fields = ("id", "rotation", "user", "starts_at", "ends_at", "reason", "created_at", "cancelled_at")
+        read_only_fields = fields
+
+
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample(
+            "A launch",
+            value={
+                "rotation": 1,
+                "users": [3, 5],
+                "starts_at": "2026-05-02T07:00:00Z",
+                "ends_at": "2026-05-03T07:00:00Z",
+                "reason": "season 3",
+            },
+        )
+    ]
+)
+class CoverageInput(InputSerializer):
+    """Who is on call besides, and when."""
+
+    rotation = row_id(source="rotation_id")
+    users = serializers.ListField(child=row_id(), source="user_ids", min_length=1, max_length=50)
     starts_at = serializers.DateTimeField()
     ends_at = serializers.DateTimeField()
     reason = serializers.CharField(max_length=200, required=False, allow_blank=True)
@@ -113,6 +153,7 @@ class OnCallNowSerializer(serializers.Serializer[OnCallNow]):
     user = OnCallPersonSerializer(allow_null=True, help_text="null: nobody")
     until = serializers.DateTimeField(allow_null=True, help_text="null: nobody else follows within 60 days")
     next_user = OnCallPersonSerializer(allow_null=True)
+    also = OnCallPersonSerializer(many=True, help_text="who is on call besides")
 
 
 class OverrideViewSet(PortalReadOnlyViewSet):
@@ -126,7 +167,7 @@ class OverrideViewSet(PortalReadOnlyViewSet):
 
     @extend_schema(request=OverrideInput, responses={201: OverrideSerializer})
     def create(self, request: Request) -> Response:
-        """Put a person on call instead of whoever the rotation says."""
+        """Put a person on call instead; 409 names the override that stands in the way."""
         require_edit_somewhere(self.actor, "oncall.add_override")
         return self.answer(self.perform(operations.add_override, **self.inputs(OverrideInput)), status=201)
 
@@ -136,6 +177,30 @@ class OverrideViewSet(PortalReadOnlyViewSet):
         """End an override now. A repeat changes nothing."""
         self.expected_version(self.get_object())
         return self.answer(self.perform(operations.cancel_override, int(pk), **self.inputs(ReasonInput)))
+
+
+class CoverageViewSet(PortalReadOnlyViewSet):
+    """Extra people, for a launch say. Who may add overrides may add coverage."""
+
+    scope_area = "oncall"
+    action_permissions = {"create": None, "cancel": None}
+    queryset = Coverage.objects.all()
+    serializer_class = CoverageSerializer
+    filterset_fields = ("rotation", "user")
+
+    @extend_schema(request=CoverageInput, responses={201: CoverageSerializer(many=True)})
+    def create(self, request: Request) -> Response:
+        """Put people on call besides whoever has the duty."""
+        require_edit_somewhere(self.actor, "oncall.add_coverage")
+        made = self.perform(operations.add_coverage, **self.inputs(CoverageInput))
+        return Response(CoverageSerializer(made, many=True).data, status=201)
+
+    @extend_schema(request=ReasonInput, responses=CoverageSerializer)
+    @action(detail=True, methods=["post"])
+    def cancel(self, request: Request, pk: str) -> Response:
+        """End one person's coverage now. A repeat changes nothing."""
+        self.expected_version(self.get_object())
+        return self.answer(self.perform(operations.cancel_coverage, int(pk), **self.inputs(ReasonInput)))
 
 
 class RoleBindingViewSet(PortalReadOnlyViewSet):

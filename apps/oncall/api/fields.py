@@ -23,6 +23,16 @@ class WallClockField(serializers.RegexField):
         return f"{value:%H:%M:%S}" if isinstance(value, time) else str(value)
 
 
+class RestrictionField(serializers.Serializer[Any]):
+    """When a layer works: from `starts` until before `ends` on these weekdays, on clocks in its zone."""
+
+    weekdays = serializers.ListField(
+        child=serializers.IntegerField(min_value=0, max_value=6), min_length=1, max_length=7, help_text="0 is Monday"
+    )
+    starts = WallClockField()
+    ends = WallClockField(help_text="not after `starts`: on the next day")
+
+
 def row_id(**kwargs: Any) -> serializers.IntegerField:
     """The id of a row."""
     return serializers.IntegerField(min_value=1, max_value=LARGEST_ID, **kwargs)

@@ -1,8 +1,8 @@
-"""Rotations, their members and their shifts, over the API."""
+"""Rotations and their shifts, over the API."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db.models import QuerySet
@@ -15,10 +15,11 @@ from rest_framework.response import Response
 from apps.foundation.clock import now
 from apps.foundation.errors import Invalid
 from apps.oncall import operations
-from apps.oncall.api.fields import WallClockField, row_id
-from apps.oncall.models import Rotation, RotationMember
+from apps.oncall.api.fields import row_id
+from apps.oncall.api.layers import LayerFields
+from apps.oncall.models import Rotation
 from apps.oncall.permissions import require_edit_somewhere
-from apps.oncall.queries import shifts_of, visible_rotations
+from apps.oncall.queries import shifts_of, visible_rotations, warnings_of
 from apps.oncall.schedule import gaps
 from apps.people.api.serializers import InputSerializer
 from apps.people.api.viewsets import PortalReadOnlyViewSet
@@ -29,35 +30,27 @@ _DEFAULT_WINDOW = timedelta(days=28)
 
 
 class RotationSerializer(serializers.ModelSerializer[Rotation]):
-    """People who take turns."""
+    """People who take turns, in one layer or several."""
 
     team = serializers.IntegerField(source="team_id", read_only=True)
 
     class Meta:
         model = Rotation
-        fields = (
-            "id",
-            "slug",
-            "name",
-            "team",
-            "swaps_need_approval",
-        )
+        fields: tuple[str, ...] = ("id", "slug", "name", "team", "swaps_need_approval")
         read_only_fields = fields
 
 
-class HandoffInput(InputSerializer):
-    """What may change in a rotation."""
+class MadeRotationSerializer(RotationSerializer):
+    """A new rotation, and what is wrong with it so far."""
 
-    name = serializers.CharField(max_length=120, required=False)
-    time_zone = serializers.CharField(max_length=64, required=False, help_text="IANA name, for example Europe/Berlin")
-    handoff_weekday = serializers.IntegerField(
-        min_value=0, max_value=6, required=False, help_text="0 is Monday, 6 is Sunday"
-    )
-    handoff_time = WallClockField(required=False, help_text="wall-clock time in the rotation's zone")
-    starts_on = serializers.DateField(required=False, help_text="the first handoff is on or after this day")
+    warnings = serializers.SerializerMethodField()
 
-    def validate_handoff_time(self, value: str) -> time:
-        return time.fromisoformat(value)
+    class Meta(RotationSerializer.Meta):
+        fields = (*RotationSerializer.Meta.fields, "warnings")
+        read_only_fields = fields
+
+    def get_warnings(self, rotation: Rotation) -> list[str]:
+        return warnings_of([rotation])[rotation.pk]
 
 
 @extend_schema_serializer(
@@ -73,47 +66,39 @@ class HandoffInput(InputSerializer):
                 "handoff_time": "09:00",
                 "members": [3, 5],
             },
-        )
+        ),
+        OpenApiExample(
+            "Monthly, in business hours",
+            value={
+                "team": 1,
+                "slug": "managers",
+                "name": "Managers",
+                "cadence": "monthly",
+                "handoff_day": 1,
+                "restrictions": [{"weekdays": [0, 1, 2, 3, 4], "starts": "09:00", "ends": "17:00"}],
+                "members": [3, 5],
+            },
+        ),
     ]
 )
-class RotationInput(HandoffInput):
-    """A new rotation. Without `starts_on` it holds at once."""
+class RotationInput(LayerFields):
+    """A new rotation with its first layer. Without `starts_on` it holds at once."""
 
     team = row_id(source="team_id")
     slug = serializers.RegexField(r"^[-a-zA-Z0-9_]+\Z", max_length=60)
     name = serializers.CharField(max_length=120)
+    swaps_need_approval = serializers.BooleanField(required=False)
     members = serializers.ListField(
         child=row_id(), source="member_ids", required=False, max_length=200, help_text="accounts, in their order"
     )
 
 
-class MemberSerializer(serializers.ModelSerializer[RotationMember]):
-    """A person's place in the order of a rotation."""
+@extend_schema_serializer(examples=[OpenApiExample("A better name", value={"name": "API, first line"})])
+class RotationChangeInput(InputSerializer):
+    """What may change in a rotation; its layers have addresses of their own."""
 
-    layer = serializers.IntegerField(source="layer_id", read_only=True)
-    user = serializers.IntegerField(source="user_id", read_only=True)
-
-    class Meta:
-        model = RotationMember
-        fields = ("id", "layer", "user", "position", "effective_from", "effective_until")
-        read_only_fields = fields
-
-
-@extend_schema_serializer(examples=[OpenApiExample("Last in the order", value={"layer": 1, "user": 3})])
-class MemberInput(InputSerializer):
-    """A new place. Without `position` it is the last, without `effective_from` it holds at once."""
-
-    layer = row_id(source="layer_id")
-    user = row_id(source="user_id")
-    position = serializers.IntegerField(min_value=0, max_value=32767, required=False)
-    effective_from = serializers.DateTimeField(required=False)
-
-
-@extend_schema_serializer(examples=[OpenApiExample("Now", value={"reason": "left the team"})])
-class EndInput(InputSerializer):
-    """When a place ends; now unless said otherwise."""
-
-    effective_until = serializers.DateTimeField(required=False)
+    name = serializers.CharField(max_length=120, required=False)
+    swaps_need_approval = serializers.BooleanField(required=False)
     reason = serializers.CharField(max_length=200, required=False, allow_blank=True)
 
 
@@ -125,6 +110,10 @@ class ShiftSerializer(serializers.Serializer[Any]):
     starts_at = serializers.DateTimeField()
     ends_at = serializers.DateTimeField()
     override = serializers.IntegerField(allow_null=True, help_text="the override that makes it, if one does")
+    replaces = serializers.IntegerField(allow_null=True, help_text="whom the override stands in for, if for one person")
+    coverage = serializers.IntegerField(allow_null=True, help_text="the coverage that puts the person on besides")
+    layer = serializers.IntegerField(allow_null=True, help_text="the layer whose turn it is, if it is one")
+    reason = serializers.CharField(allow_blank=True)
 
 
 class GapSerializer(serializers.Serializer[Any]):
@@ -135,17 +124,29 @@ class GapSerializer(serializers.Serializer[Any]):
 
 
 class ShiftsSerializer(serializers.Serializer[Any]):
-    """Shifts and gaps fill the window together."""
+    """Shifts and gaps fill the window together; shifts overlap where coverage puts people on besides."""
 
     shifts = ShiftSerializer(many=True)
     gaps = GapSerializer(many=True)
+
+
+class WarningsSerializer(serializers.Serializer[Any]):
+    """What makes pages reach nobody."""
+
+    warnings = serializers.ListField(child=serializers.CharField())
 
 
 class RotationViewSet(PortalReadOnlyViewSet):
     """Rotations. Managers edit all of them, leads those of their team."""
 
     scope_area = "oncall"
-    action_permissions = {"create": None, "partial_update": None, "destroy": None, "shifts": "oncall.view_rotation"}
+    action_permissions = {
+        "create": None,
+        "partial_update": None,
+        "destroy": None,
+        "shifts": "oncall.view_rotation",
+        "warnings": "oncall.view_rotation",
+    }
     queryset = Rotation.objects.all()
     serializer_class = RotationSerializer
     filterset_fields = ("team", "slug")
@@ -153,18 +154,26 @@ class RotationViewSet(PortalReadOnlyViewSet):
     def visible(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return visible_rotations(self.request.user)
 
-    @extend_schema(request=RotationInput, responses={201: RotationSerializer})
+    @extend_schema(request=RotationInput, responses={201: MadeRotationSerializer})
     def create(self, request: Request) -> Response:
-        """Make a rotation, with its members in their order."""
+        """Make a rotation with one layer, its members in their order; the answer warns of what is missing."""
         require_edit_somewhere(self.actor, "oncall.add_rotation")
-        return self.answer(self.perform(operations.create_rotation, **self.inputs(RotationInput)), status=201)
+        made = self.perform(operations.create_rotation, **self.inputs(RotationInput))
+        return self.answer(made, status=201, serializer_class=MadeRotationSerializer)
 
-    @extend_schema(request=HandoffInput, responses=RotationSerializer)
+    @extend_schema(responses=WarningsSerializer)
+    @action(detail=True, methods=["get"])
+    def warnings(self, request: Request, pk: str) -> Response:
+        """What makes pages reach nobody: layers without members, members without a verified contact point."""
+        rotation = self.get_object()
+        return Response({"warnings": warnings_of([rotation])[rotation.pk]})
+
+    @extend_schema(request=RotationChangeInput, responses=RotationSerializer)
     def partial_update(self, request: Request, pk: str) -> Response:
         """Change what is named; the rest stays."""
         row = self.get_object()
         self.expected_version(row)
-        return self.answer(self.perform(operations.update_rotation, row.pk, **self.inputs(HandoffInput)))
+        return self.answer(self.perform(operations.update_rotation, row.pk, **self.inputs(RotationChangeInput)))
 
     def destroy(self, request: Request, pk: str) -> Response:
         """Delete a rotation that no role means."""
@@ -199,6 +208,10 @@ class RotationViewSet(PortalReadOnlyViewSet):
                     "starts_at": shift.starts_at,
                     "ends_at": shift.ends_at,
                     "override": shift.cover_id,
+                    "replaces": shift.replaces,
+                    "coverage": shift.coverage_id,
+                    "layer": shift.layer_id,
+                    "reason": shift.reason,
                 }
                 for shift in found
             ],
@@ -218,27 +231,3 @@ def _instant(request: Request, name: str) -> datetime | None:
         raise Invalid(f"`{name}` is no instant.", fields={name: [str(error.detail[0])]}) from error  # type: ignore[index]  # a list here
     operations.check_instant(found, name)
     return found
-
-
-class MemberViewSet(PortalReadOnlyViewSet):
-    """Places in rotations."""
-
-    scope_area = "oncall"
-    action_permissions = {"create": None, "end": None}
-    queryset = RotationMember.objects.all()
-    serializer_class = MemberSerializer
-    filterset_fields = ("layer", "layer__rotation", "user")
-
-    @extend_schema(request=MemberInput, responses={201: MemberSerializer})
-    def create(self, request: Request) -> Response:
-        """Give a person a place. Somebody who has one keeps it."""
-        require_edit_somewhere(self.actor, "oncall.add_rotationmember")
-        return self.answer(self.perform(operations.add_member, **self.inputs(MemberInput)), status=201)
-
-    @extend_schema(request=EndInput, responses={200: MemberSerializer, 204: None})
-    @action(detail=True, methods=["post"])
-    def end(self, request: Request, pk: str) -> Response:
-        """End a place; its person's duty goes to the next. 204 when it had not begun yet and is gone."""
-        self.expected_version(self.get_object())
-        member = self.perform(operations.end_member, int(pk), **self.inputs(EndInput))
-        return self.answer(member) if member else Response(status=204)

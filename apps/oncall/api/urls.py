@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from rest_framework.routers import BaseRouter
 
-from apps.oncall.api import covering, rotations
+from apps.oncall.api import covering, layers, pausing, rotations, swapping
 
 
 def register(router: BaseRouter) -> None:
     """Put this app's views under /api/v1/."""
     router.register("rotations", rotations.RotationViewSet, basename="rotation")
-    router.register("rotation-members", rotations.MemberViewSet, basename="rotation-member")
+    router.register("layers", layers.LayerViewSet, basename="layer")
+    router.register("rotation-members", layers.MemberViewSet, basename="rotation-member")
+    router.register("pauses", pausing.PauseViewSet, basename="pause")
+    router.register("holiday-calendars", pausing.HolidayCalendarViewSet, basename="holiday-calendar")
     router.register("overrides", covering.OverrideViewSet, basename="override")
+    router.register("coverages", covering.CoverageViewSet, basename="coverage")
+    router.register("swaps", swapping.SwapViewSet, basename="swap")
     router.register("role-bindings", covering.RoleBindingViewSet, basename="role-binding")
     router.register("oncall", covering.OnCallViewSet, basename="oncall")

@@ -3,13 +3,14 @@
 from apps.oncall.queries.current import OnCallNow, on_call_now
 from apps.oncall.queries.roster import Roster, TeamRole, people_for_many, people_for_roles, roster
 from apps.oncall.queries.rotations import rotation_titles, rotation_url, visible_rotation_keys, visible_rotations
-from apps.oncall.queries.schedules import layer_terms, schedules_of, shifts_of
+from apps.oncall.queries.schedules import holidays_of_year, layer_terms, schedules_of, shifts_of
 from apps.oncall.queries.warnings import warnings_of
 
 __all__ = [
     "OnCallNow",
     "Roster",
     "TeamRole",
+    "holidays_of_year",
     "layer_terms",
     "on_call_now",
     "people_for_many",

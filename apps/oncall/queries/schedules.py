@@ -49,6 +49,13 @@ def shifts_of(rotation_id: int, start: datetime, end: datetime) -> list[Shift]:
     return shifts(schedules_of([rotation_id], since=start)[rotation_id], start, end)
 
 
+def holidays_of_year(calendar: HolidayCalendar, year: int) -> list[date]:
+    """The days of a calendar in one year, in order."""
+    own = {day for text in calendar.own_days if (day := date.fromisoformat(text)).year == year}
+    public = terms.national_days(calendar.country, calendar.subdivision, year) if calendar.country else frozenset()
+    return sorted(own | public)
+
+
 def layer_terms(layer: Layer, places: Iterable[terms.Place] = ()) -> terms.Layer:
     """A layer's row as the pure function takes it."""
     return terms.Layer(
