@@ -111,6 +111,8 @@ SIDEBAR: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         (
             Entry("On call", "call", "oncall_rotation_changelist", ("oncall.view_rotation",)),
             Entry("Cover", "swap_horiz", "oncall_override_changelist", ("oncall.view_override",)),
+            Entry("Swaps", "swap_calls", "oncall_swap_changelist", ("oncall.view_swap",)),
+            Entry("Holidays", "event", "oncall_holidaycalendar_changelist", ("oncall.view_holidaycalendar",)),
             Entry("Who is paged", "badge", "oncall_rolebinding_changelist", ("oncall.view_rolebinding",)),
             Entry("Runbooks", "menu_book", "runbooks_runbook_changelist", ("runbooks.view_runbook",)),
             Entry("Mitigations", "healing", "runbooks_mitigation_changelist", ("runbooks.view_mitigation",)),
@@ -146,6 +148,8 @@ SIDEBAR: tuple[tuple[str, tuple[Entry, ...]], ...] = (
             Entry("Integrations", "cable", "alerts_integration_changelist", ("alerts.view_integration",)),
             Entry("Secrets", "vpn_key", "runbooks_secret_changelist", ("runbooks.view_secret",)),
             Entry("Receipts", "receipt_long", "alerts_receipt_changelist", ("alerts.view_receipt",)),
+            Entry("Connections", "cable", "messaging_connection_changelist", ("messaging.view_connection",)),
+            Entry("Destinations", "forum", "messaging_destination_changelist", ("messaging.view_destination",)),
             Entry("Webhooks", "webhook", "messaging_webhookendpoint_changelist", ("messaging.view_webhookendpoint",)),
             Entry("Messages", "outgoing_mail", "messaging_message_changelist", ("messaging.view_message",)),
             Entry("Environments", "dns", "catalog_environment_changelist", ("catalog.view_environment",)),

@@ -12,7 +12,7 @@ from unfold.enums import ActionVariant
 
 from apps.catalog.permissions import leads_any_team
 from apps.oncall import operations
-from apps.oncall.admin.forms import BindRoleForm
+from apps.oncall.admin.cover_forms import BindRoleForm
 from apps.oncall.models import RoleBinding
 from apps.oncall.permissions import may_edit
 from apps.people.admin.base import PortalModelAdmin, ReadOnlyAdmin, request_actor

@@ -1,4 +1,4 @@
-"""Covers: all of them, newest first."""
+"""Covers and extra people: all of them, newest first."""
 
 from __future__ import annotations
 
@@ -11,34 +11,39 @@ from unfold.enums import ActionVariant
 
 from apps.foundation.clock import now
 from apps.oncall import operations
-from apps.oncall.admin.forms import CoverSomewhereForm
-from apps.oncall.models import Override
+from apps.oncall.admin.cover_forms import CoverSomewhereForm
+from apps.oncall.models import Coverage, Override
 from apps.oncall.permissions import may_cover
 from apps.people.admin.base import PortalModelAdmin, ReadOnlyAdmin, request_actor
 
 _COLOURS = {"now": "success", "to come": "info", "over": "", "cancelled": ""}
 
 
+def state_of(row: Override | Coverage) -> str:
+    """Where it stands on the clock."""
+    if row.cancelled_at is not None:
+        return "cancelled"
+    if row.ends_at <= now():
+        return "over"
+    return "now" if row.starts_at <= now() else "to come"
+
+
 @admin.register(Override)
 class OverrideAdmin(ReadOnlyAdmin, PortalModelAdmin):
     """A cover is added and cancelled by buttons, never edited."""
 
-    list_display = ("rotation", "user", "starts_at", "ends_at", "state", "reason")
+    list_display = ("rotation", "user", "replaces", "starts_at", "ends_at", "state", "reason")
     list_filter = ("rotation",)
-    list_select_related = ("rotation__team", "user")
+    list_select_related = ("rotation__team", "user", "replaces")
     search_fields = ("rotation__name", "user__username", "user__display_name", "reason")
-    fields = ("rotation", "user", "starts_at", "ends_at", "state", "reason", "created_at", "cancelled_at")
+    fields = ("rotation", "user", "replaces", "starts_at", "ends_at", "state", "reason", "created_at", "cancelled_at")
     readonly_fields = fields
     actions_list: ClassVar[Any] = ("cover",)
     actions_detail: ClassVar[Any] = ("cancel",)
 
     @display(description="State", label=_COLOURS)
     def state(self, override: Override) -> str:
-        if override.cancelled_at is not None:
-            return "cancelled"
-        if override.ends_at <= now():
-            return "over"
-        return "now" if override.starts_at <= now() else "to come"
+        return state_of(override)
 
     def has_cover_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("oncall.add_override")
@@ -55,7 +60,7 @@ class OverrideAdmin(ReadOnlyAdmin, PortalModelAdmin):
         permissions=["cover"],
         dialog={
             "title": "Put somebody on call instead",
-            "description": "It beats the rotation and older covers.",
+            "description": "Instead of whoever has the duty, or only where one person would be on.",
             "form_class": CoverSomewhereForm,
             "form_submit_text": "Cover",
         },
@@ -69,6 +74,7 @@ class OverrideAdmin(ReadOnlyAdmin, PortalModelAdmin):
             given["user"].pk,
             given["starts_at"],
             given["ends_at"],
+            replaces_id=given["replaces"].pk if given["replaces"] else None,
             reason=given["reason"],
             done=f"{given['user'].name} covers.",
         )
@@ -84,4 +90,39 @@ class OverrideAdmin(ReadOnlyAdmin, PortalModelAdmin):
     def cancel(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
         override = self.row(request, object_id)
         self.perform(request, operations.cancel_override, override.pk, done="The cover is cancelled.")
+        return self.go_to_row(request, object_id)
+
+
+@admin.register(Coverage)
+class CoverageAdmin(ReadOnlyAdmin, PortalModelAdmin):
+    """Extra people are added on the page of a rotation and cancelled here."""
+
+    list_display = ("rotation", "user", "starts_at", "ends_at", "state", "reason")
+    list_filter = ("rotation",)
+    list_select_related = ("rotation__team", "user")
+    search_fields = ("rotation__name", "user__username", "user__display_name", "reason")
+    fields = ("rotation", "user", "starts_at", "ends_at", "state", "reason", "created_at", "cancelled_at")
+    readonly_fields = fields
+    actions_detail: ClassVar[Any] = ("cancel",)
+
+    @display(description="State", label=_COLOURS)
+    def state(self, coverage: Coverage) -> str:
+        return state_of(coverage)
+
+    def has_cancel_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
+        found = self.get_object(request, str(object_id)) if object_id else None
+        if found is None or found.cancelled_at is not None or found.ends_at <= now():
+            return False
+        return may_cover(request_actor(request), found.rotation, found.user_id, "oncall.add_coverage")
+
+    @action(
+        description="Cancel",
+        icon="event_busy",
+        variant=ActionVariant.DANGER,
+        permissions=["cancel"],
+        dialog={"title": "Take this person off?", "description": "What was until now stays true."},
+    )
+    def cancel(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
+        coverage = self.row(request, object_id)
+        self.perform(request, operations.cancel_coverage, coverage.pk, done="They are not on call besides any more.")
         return self.go_to_row(request, object_id)

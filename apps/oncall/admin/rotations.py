@@ -1,32 +1,31 @@
-"""Rotations: who is on call now, who follows, and the weeks to come."""
+"""Rotations: who is on call now, who follows, their layers, and the weeks to come."""
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.template.loader import render_to_string
+from django.urls import reverse
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
 from apps.catalog.permissions import leads_any_team
 from apps.foundation.clock import now
 from apps.oncall import operations
-from apps.oncall.admin.forms import WEEKDAYS, CoverForm, EditRotationForm, EndMemberForm, MemberForm, NewRotationForm
-from apps.oncall.models import Layer, Override, Rotation
+from apps.oncall.admin.cover_forms import CoverageForm, CoverForm, PauseForm, SwapForm
+from apps.oncall.admin.forms import EditRotationForm, NewLayerForm, NewRotationForm
+from apps.oncall.admin.showing import handoff_text, layers_table, two_weeks
+from apps.oncall.models import Coverage, Layer, Override, Pause, Rotation, Swap
 from apps.oncall.permissions import may_edit
-from apps.oncall.queries import OnCallNow, on_call_now, shifts_of, visible_rotations
-from apps.oncall.schedule import gaps
+from apps.oncall.queries import OnCallNow, on_call_now, visible_rotations, warnings_of
 from apps.people.admin.base import PortalModelAdmin, ReadOnlyAdmin, ReadOnlyInline, request_actor
-from apps.people.models import User
 
-SHOWN = timedelta(weeks=8)
 _MANAGE: Any = {"permissions": ["edit"]}
+_COVER: Any = {"permissions": ["cover"]}
 
 
 class OnCallList(ChangeList):
@@ -40,25 +39,61 @@ class OnCallList(ChangeList):
         self.result_list = rows
 
 
-class MemberInline(ReadOnlyInline):
-    """The places, in their order."""
-
-    model = Layer
-    fields = ("name", "priority", "cadence")
-    verbose_name_plural = "layers"
-
-
 class OverrideInline(ReadOnlyInline):
     """Covers that are not over yet."""
 
     model = Override
     fk_name = "rotation"
-    fields = ("user", "starts_at", "ends_at", "reason")
+    fields: Any = ("user", "replaces", "starts_at", "ends_at", "reason")
     verbose_name_plural = "covers to come"
+    show_change_link = True
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows: QuerySet[Any] = super().get_queryset(request)
-        return rows.filter(ends_at__gt=now(), cancelled_at__isnull=True).order_by("starts_at")
+        still = rows.filter(ends_at__gt=now(), cancelled_at__isnull=True)
+        return still.select_related("user", "replaces", "rotation").order_by("starts_at")
+
+
+class CoverageInline(ReadOnlyInline):
+    """Extra people, now and to come."""
+
+    model = Coverage
+    fields = ("user", "starts_at", "ends_at", "reason")
+    verbose_name_plural = "extra people to come"
+    show_change_link = True
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        rows: QuerySet[Any] = super().get_queryset(request)
+        still = rows.filter(ends_at__gt=now(), cancelled_at__isnull=True)
+        return still.select_related("user", "rotation").order_by("starts_at")
+
+
+class PauseInline(ReadOnlyInline):
+    """Pauses that are not over yet."""
+
+    model = Pause
+    fields = ("user", "starts_at", "ends_at", "reason")
+    verbose_name_plural = "pauses"
+    show_change_link = True
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        rows: QuerySet[Any] = super().get_queryset(request)
+        still = rows.filter(Q(ends_at__isnull=True) | Q(ends_at__gt=now()))
+        return still.select_related("user", "rotation").order_by("starts_at")
+
+
+class SwapInline(ReadOnlyInline):
+    """Offers that wait for somebody."""
+
+    model = Swap
+    fields = ("user", "asked", "taker", "starts_at", "ends_at", "state")
+    verbose_name_plural = "open swaps"
+    show_change_link = True
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        rows: QuerySet[Any] = super().get_queryset(request)
+        still = rows.filter(ends_at__gt=now(), state__in=[Swap.State.OPEN, Swap.State.TO_APPROVE])
+        return still.select_related("user", "asked", "taker", "rotation").order_by("starts_at")
 
 
 @admin.register(Rotation)
@@ -69,14 +104,16 @@ class RotationAdmin(ReadOnlyAdmin, PortalModelAdmin):
     list_filter = ("team",)
     search_fields = ("name", "slug", "team__name")
     ordering = ("team__name", "name")
-    fields = ("name", "slug", "team", "handoff", "on_call", "until", "next_up", "weeks")
+    fields = (
+        "name", "slug", "team", "swaps_need_approval", "layer_table", "on_call", "also", "until", "next_up", "weeks",
+    )  # fmt: skip
     readonly_fields = fields
-    inlines: ClassVar[list[Any]] = [MemberInline, OverrideInline]
+    inlines: ClassVar[list[Any]] = [OverrideInline, CoverageInline, PauseInline, SwapInline]
     actions_list = ("new",)
-    actions_detail = ("cover", "add_member", "end_member", "edit", "remove")
+    actions_detail = ("cover", "cover_besides", "offer", "add_layer", "pause", "edit", "remove")
 
     def visible_to(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return visible_rotations(request.user)
+        return visible_rotations(request.user).prefetch_related("layers")
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         base = super().get_changelist(request, **kwargs)
@@ -90,15 +127,24 @@ class RotationAdmin(ReadOnlyAdmin, PortalModelAdmin):
         found: OnCallNow = rotation.on_call
         return found
 
+    def _zone(self, rotation: Rotation) -> str:
+        """The zone of the lowest layer, which is the one that others lie upon."""
+        layers: list[Layer] = list(rotation.layers.all())
+        return layers[-1].time_zone if layers else "UTC"
+
     @display(description="On call now")
     def on_call(self, rotation: Rotation) -> str:
         found = self._now(rotation)
         return found.user.name if found.user else "NOBODY"
 
+    @display(description="Besides")
+    def also(self, rotation: Rotation) -> str:
+        return ", ".join(user.name for user in self._now(rotation).also) or "–"
+
     @display(description="Until")
     def until(self, rotation: Rotation) -> str:
         until = self._now(rotation).until
-        return f"{until.astimezone(ZoneInfo(rotation.team.time_zone)):%a %d %b %H:%M}" if until else "–"
+        return f"{until.astimezone(ZoneInfo(self._zone(rotation))):%a %d %b %H:%M}" if until else "–"
 
     @display(description="Then")
     def next_up(self, rotation: Rotation) -> str:
@@ -107,22 +153,21 @@ class RotationAdmin(ReadOnlyAdmin, PortalModelAdmin):
 
     @display(description="Handoff")
     def handoff(self, rotation: Rotation) -> str:
-        layer = rotation.layers.first()
-        return f"{WEEKDAYS[layer.handoff_weekday]} {layer.handoff_time:%H:%M} {layer.time_zone}" if layer else "–"
+        layers: list[Layer] = list(rotation.layers.all())
+        return "; ".join(handoff_text(layer) for layer in reversed(layers)) or "–"
 
-    @display(description="The next eight weeks")
+    @display(description="Layers, the highest first")
+    def layer_table(self, rotation: Rotation) -> str:
+        return layers_table(rotation)
+
+    @display(description="The next two weeks")
     def weeks(self, rotation: Rotation) -> str:
-        start = now()
-        found = shifts_of(rotation.pk, start, start + SHOWN)
-        names = {user.pk: user.name for user in User.objects.filter(pk__in={shift.user_id for shift in found})}
-        zone = ZoneInfo(rotation.team.time_zone)
-        rows = [(shift.starts_at, shift.ends_at, names.get(shift.user_id, ""), shift.cover_id) for shift in found]
-        rows += [(begins, ends, "", None) for begins, ends in gaps(found, start, start + SHOWN)]
-        shown = [
-            {"starts_at": begins.astimezone(zone), "ends_at": ends.astimezone(zone), "name": name, "covers": cover}
-            for begins, ends, name, cover in sorted(rows, key=lambda row: row[0])
-        ]
-        return render_to_string("oncall/weeks.html", {"rows": shown, "zone": rotation.team.time_zone})
+        return two_weeks(rotation, self._zone(rotation))
+
+    def _warn(self, request: HttpRequest, rotation: Rotation) -> None:
+        """Say at once what makes pages reach nobody."""
+        for sentence in warnings_of([rotation])[rotation.pk]:
+            messages.warning(request, sentence)
 
     # --- what can be done ---
 
@@ -133,6 +178,9 @@ class RotationAdmin(ReadOnlyAdmin, PortalModelAdmin):
     def has_new_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("oncall.add_rotation") or leads_any_team(request.user)
 
+    def has_offer_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
+        return request.user.has_perm("oncall.add_swap") or self.has_edit_permission(request, object_id)
+
     def has_cover_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
         return request.user.has_perm("oncall.add_override") or self.has_edit_permission(request, object_id)
 
@@ -142,7 +190,7 @@ class RotationAdmin(ReadOnlyAdmin, PortalModelAdmin):
         permissions=["new"],
         dialog={
             "title": "New rotation",
-            "description": "It holds at once; add people on its page.",
+            "description": "Its first layer holds at once; add people on the next page.",
             "form_class": NewRotationForm,
             "form_submit_text": "Create",
         },
@@ -155,12 +203,14 @@ class RotationAdmin(ReadOnlyAdmin, PortalModelAdmin):
             given["team"].pk,
             given["slug"],
             given["name"],
-            time_zone=given["time_zone"],
-            handoff_weekday=given["handoff_weekday"],
-            handoff_time=given["handoff_time"],
-            done="The rotation is there. Now add its people.",
+            **form.fields_of_layer(),
+            done="The rotation is there. Now add its people, in their order.",
         )
-        return self.go_to_row(request, str(made.pk)) if made else self.go_to_list(request)
+        if made is None:
+            return self.go_to_list(request)
+        self._warn(request, made)
+        layer = made.layers.get()
+        return self.go(request, reverse("admin:oncall_layer_change", args=[layer.pk]))
 
     @action(
         description="Cover",
@@ -168,7 +218,7 @@ class RotationAdmin(ReadOnlyAdmin, PortalModelAdmin):
         permissions=["cover"],
         dialog={
             "title": "Put somebody on call instead",
-            "description": "It beats the rotation and older covers.",
+            "description": "Instead of whoever has the duty, or only where one person would be on.",
             "form_class": CoverForm,
             "form_submit_text": "Cover",
         },
@@ -182,54 +232,111 @@ class RotationAdmin(ReadOnlyAdmin, PortalModelAdmin):
             given["user"].pk,
             given["starts_at"],
             given["ends_at"],
+            replaces_id=given["replaces"].pk if given["replaces"] else None,
             reason=given["reason"],
             done=f"{given['user'].name} covers.",
         )
         return self.go_to_row(request, object_id)
 
     @action(
-        description="Add a person",
-        icon="person_add",
-        **_MANAGE,
+        description="Extra people",
+        icon="group_add",
+        **_COVER,
         dialog={
-            "title": "Add a person",
-            "description": "They come last in the order; the turns of the others stay.",
-            "form_class": MemberForm,
+            "title": "Put extra people on call",
+            "description": "Besides whoever has the duty, for a launch say.",
+            "form_class": CoverageForm,
             "form_submit_text": "Add",
         },
     )
-    def add_member(self, request: HttpRequest, form: MemberForm, object_id: str) -> HttpResponse:
+    def cover_besides(self, request: HttpRequest, form: CoverageForm, object_id: str) -> HttpResponse:
         given, rotation = form.cleaned_data, self.row(request, object_id)
         self.perform(
             request,
-            operations.add_member,
-            rotation.layers.first().pk,
-            given["user"].pk,
-            effective_from=given["effective_from"],
-            done=f"{given['user'].name} takes turns.",
+            operations.add_coverage,
+            rotation.pk,
+            [user.pk for user in given["users"]],
+            given["starts_at"],
+            given["ends_at"],
+            reason=given["reason"],
+            done="They are on call besides.",
         )
         return self.go_to_row(request, object_id)
 
     @action(
-        description="End a place",
-        icon="person_remove",
-        **_MANAGE,
+        description="Offer time",
+        icon="swap_calls",
+        permissions=["offer"],
         dialog={
-            "title": "End somebody's place",
-            "description": "If they are on duty then, the next in the order takes over.",
-            "form_class": EndMemberForm,
-            "form_submit_text": "End",
+            "title": "Offer time on call",
+            "description": "Somebody takes it, or nothing changes.",
+            "form_class": SwapForm,
+            "form_submit_text": "Offer",
         },
     )
-    def end_member(self, request: HttpRequest, form: EndMemberForm, object_id: str) -> HttpResponse:
-        given = form.cleaned_data
-        self.row(request, object_id)
+    def offer(self, request: HttpRequest, form: SwapForm, object_id: str) -> HttpResponse:
+        given, rotation = form.cleaned_data, self.row(request, object_id)
         self.perform(
             request,
-            operations.end_member,
-            given["member"].pk,
-            effective_until=given["effective_until"],
-            done=f"The place of {given['member'].user.name} ends.",
+            operations.request_swap,
+            rotation.pk,
+            given["starts_at"],
+            given["ends_at"],
+            user_id=given["user"].pk if given["user"] else None,
+            asked_id=given["asked"].pk if given["asked"] else None,
+            reason=given["reason"],
+            done="The time is offered.",
+        )
+        return self.go_to_row(request, object_id)
+
+    @action(
+        description="Add a layer",
+        icon="layers",
+        **_MANAGE,
+        dialog={
+            "title": "Add a layer",
+            "description": "It wins over the others where it has somebody.",
+            "form_class": NewLayerForm,
+            "form_submit_text": "Add",
+        },
+    )
+    def add_layer(self, request: HttpRequest, form: NewLayerForm, object_id: str) -> HttpResponse:
+        rotation = self.row(request, object_id)
+        made = self.perform(
+            request,
+            operations.add_layer,
+            rotation.pk,
+            form.cleaned_data["name"],
+            **form.fields_of_layer(),
+            done="The layer is there. Now add its people, in their order.",
+        )
+        if made is None:
+            return self.go_to_row(request, object_id)
+        self._warn(request, rotation)
+        return self.go(request, reverse("admin:oncall_layer_change", args=[made.pk]))
+
+    @action(
+        description="Pause",
+        icon="pause_circle",
+        **_MANAGE,
+        dialog={
+            "title": "Pause somebody, or everybody",
+            "description": "The order stays; whoever is next has the turn meanwhile.",
+            "form_class": PauseForm,
+            "form_submit_text": "Pause",
+        },
+    )
+    def pause(self, request: HttpRequest, form: PauseForm, object_id: str) -> HttpResponse:
+        given, rotation = form.cleaned_data, self.row(request, object_id)
+        self.perform(
+            request,
+            operations.pause,
+            rotation.pk,
+            user_id=given["user"].pk if given["user"] else None,
+            starts_at=given["starts_at"],
+            ends_at=given["ends_at"],
+            reason=given["reason"],
+            done="The pause is noted.",
         )
         return self.go_to_row(request, object_id)
 
@@ -239,7 +346,7 @@ class RotationAdmin(ReadOnlyAdmin, PortalModelAdmin):
         **_MANAGE,
         dialog={
             "title": "Edit the rotation",
-            "description": "A new handoff also moves the boundaries of past weeks.",
+            "description": "Handoffs are edited on the page of a layer.",
             "form_class": EditRotationForm,
             "form_submit_text": "Save",
         },
