@@ -17,6 +17,7 @@ urlpatterns = [
     path("metrics", metrics, name="metrics"),
     path("", include("incidentportal.api")),
     path("", include("apps.paging.urls")),
+    path("", include("apps.messaging.hooks.urls")),
     path("", include("apps.demo.urls")),
     path("admin/", admin.site.urls),
 ]

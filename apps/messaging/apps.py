@@ -19,6 +19,9 @@ class MessagingConfig(AppConfig):
         register_sweeper(
             Sweeper("late messages", "messaging.report_late", operations.SEND_QUEUE, report_late, is_any_late)
         )
+        register_sweeper(
+            Sweeper("contact points", "messaging.remind", "bulk", contact_codes.remind, contact_codes.is_any_stale)
+        )
         subscribe_batch(["*"], subscribers.SUBSCRIBER, subscribers.fan_out)
         subscribe(contact_codes.KINDS, contact_codes.SUBSCRIBER, contact_codes.send_code)
         register_gauge(

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from apps.foundation.clock import now
 from apps.foundation.subjects import Subject
 from apps.messaging.models import Message
+from apps.people.addresses import SHOWN_MARK
 
 MAX_LANE_LENGTH = 300
 
@@ -45,10 +46,14 @@ class NewMessage:
     priority: int = 5
     guard: Guard | None = None
     due_at: datetime | None = None
+    destination_id: int | None = None
+    contact_point_id: int | None = None
 
 
 def lane_of(channel: str, address: str) -> str:
-    """Messages of one lane share a provider: all email, or the webhooks of one host and port."""
+    """Messages of one lane share a provider: all email, or the webhooks (or push messages) of one host and port."""
+    if channel in {Message.Channel.PUSH, Message.Channel.APPRISE}:
+        return f"{channel}:{address.partition(SHOWN_MARK)[0]}"[:MAX_LANE_LENGTH]
     if channel != Message.Channel.WEBHOOK:
         return channel
     try:
@@ -74,6 +79,8 @@ def row_of(draft: NewMessage) -> Message:
         channel=draft.channel,
         recipient_id=draft.recipient_id,
         endpoint_id=draft.endpoint_id,
+        destination_id=draft.destination_id,
+        contact_point_id=draft.contact_point_id,
         address=draft.address,
         lane=lane_of(draft.channel, draft.address),
         subject_kind=draft.subject.kind,

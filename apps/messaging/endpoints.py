@@ -20,7 +20,7 @@ from apps.foundation.subjects import Subject
 from apps.messaging.drafts import NewMessage
 from apps.messaging.models import Message, WebhookEndpoint
 from apps.messaging.operations import enqueue_many, replay
-from apps.messaging.providers.webhook import PUBLIC_ONLY, may_reach
+from apps.messaging.providers.http import PUBLIC_ONLY, may_reach
 from apps.messaging.queries import endpoints_visible_to
 from apps.people.crypto import seal
 from apps.people.permissions import require

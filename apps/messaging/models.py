@@ -50,13 +50,94 @@ class WebhookEndpoint(models.Model):
         )
 
 
+class Connection(models.Model):
+    """The portal's account at a provider. The first active one of a kind is used where a message names none.
+
+    `callback_key` is part of the address at which the provider calls back; what arrives there is believed only
+    with the right signature. `account`: Twilio's account SID, Discord's application id; `sender`: the phone number or
+    messaging service that text messages come from.
+    """
+
+    class Kind(models.TextChoices):
+        SLACK = "slack", "Slack"
+        PAGERDUTY = "pagerduty", "PagerDuty"
+        DISCORD = "discord", "Discord"
+        SMS = "sms", "Twilio (text messages)"
+        PUSH = "push", "web push (made by the portal)"
+
+    class State(models.TextChoices):
+        ACTIVE = "active", "active"
+        PAUSED = "paused", "paused"
+
+    name = models.CharField(max_length=120)
+    kind = models.CharField(max_length=20, choices=Kind)
+    base_url = models.URLField(
+        "base address", max_length=300, blank=True, help_text="empty: the provider's own; a proxy or a stand-in else"
+    )
+    account = models.CharField(max_length=80, blank=True)
+    sender = models.CharField(max_length=80, blank=True)
+    token_encrypted = models.TextField(blank=True, editable=False)
+    signing_encrypted = models.TextField(blank=True, editable=False)
+    callback_key = models.CharField(max_length=40, unique=True, editable=False)
+    state = models.CharField(max_length=10, choices=State, default=State.ACTIVE)
+    broken_at = models.DateTimeField("refused since", null=True, blank=True)
+    broken_detail = models.CharField("why", max_length=300, blank=True)
+    created_at = models.DateTimeField(default=now)
+
+    history = TrackedHistory(excluded_fields=["token_encrypted", "signing_encrypted", "callback_key"])
+
+    class Meta:
+        ordering: ClassVar = ["kind", "id"]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.get_kind_display()})"
+
+
+class Destination(models.Model):
+    """A place that a whole team reads or is called by, under the name that policy packs give it.
+
+    Where its target is a secret (an integration key, a webhook's address), `target_encrypted` holds it and `target`
+    is what may be shown of it.
+    """
+
+    class Kind(models.TextChoices):
+        SLACK = "slack", "Slack channel"
+        PAGERDUTY = "pagerduty", "PagerDuty service"
+        DISCORD = "discord", "Discord channel"
+        EMAIL = "email", "mailing list"
+        APPRISE = "apprise", "another service (Apprise)"
+
+    kind = models.CharField(max_length=20, choices=Kind)
+    name = models.CharField(max_length=120, help_text="as in the pack, for example #alerts-economy")
+    target = models.CharField(max_length=500)
+    target_encrypted = models.TextField(blank=True, editable=False)
+    connection = models.ForeignKey(
+        Connection, on_delete=models.SET_NULL, null=True, blank=True, related_name="destinations"
+    )
+    broken_at = models.DateTimeField("refused since", null=True, blank=True)
+    broken_detail = models.CharField("why", max_length=300, blank=True)
+    created_at = models.DateTimeField(default=now)
+
+    history = TrackedHistory(excluded_fields=["target_encrypted"])
+
+    class Meta:
+        ordering: ClassVar = ["kind", "name"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["kind", "name"], name="destination_name_is_given_once_per_kind"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} {self.name}"
+
+
 class Message(models.Model):
     """One message to one address. Hot table: no history; its own columns tell its story.
 
     `guard_*` names a run that must still be current at the last look before sending, or the message is
     void. `last_look_at` is that look of the running or last attempt. `maybe_sent_at` is set, before a repeat,
     when an earlier attempt ended without a certain outcome. `planned_at` is when it fell due first, and stays when
-    `due_at` moves with the attempts; `fallback_at` is when its person's other ways were called upon.
+    `due_at` moves with the attempts; `fallback_at` is when its person's other ways were called upon;
+    `delivered_at` is when the provider said that it reached the device.
     """
 
     class Channel(models.TextChoices):
@@ -84,6 +165,12 @@ class Message(models.Model):
     )
     endpoint = models.ForeignKey(
         WebhookEndpoint, on_delete=models.CASCADE, null=True, blank=True, related_name="messages"
+    )
+    destination = models.ForeignKey(
+        Destination, on_delete=models.SET_NULL, null=True, blank=True, related_name="messages"
+    )
+    contact_point = models.ForeignKey(
+        "people.ContactPoint", on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
     )
     address = models.CharField(max_length=500, blank=True)
     lane = models.CharField(
@@ -113,6 +200,7 @@ class Message(models.Model):
     last_error = models.TextField(blank=True)
     created_at = models.DateTimeField(default=now)
     sent_at = models.DateTimeField(null=True, blank=True)
+    delivered_at = models.DateTimeField(null=True, blank=True)
     read_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
@@ -137,6 +225,11 @@ class Message(models.Model):
             ),
             models.Index(fields=["recipient", "channel", "-id"], name="message_inbox"),
             models.Index(fields=["subject_kind", "subject_key", "-id"], name="message_by_subject"),
+            models.Index(
+                fields=["channel", "provider_id"],
+                name="message_by_provider_id",
+                condition=Q(channel__in=["pagerduty", "sms"]) & ~Q(provider_id=""),
+            ),
             models.Index(fields=["endpoint", "-id"], name="message_by_endpoint", condition=Q(endpoint__isnull=False)),
         ]
 

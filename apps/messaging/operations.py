@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from django.db import transaction
 
@@ -69,13 +70,19 @@ def messages_for_person(
         ContactPoint.objects.filter(user_id__in=user_ids, user__is_active=True)
         .exclude(state=ContactPoint.State.DISABLED)
         .order_by("position", "id")
-        .values_list("user_id", "kind", "address")
+        .values_list("user_id", "kind", "address", "id")
     )
-    ways: dict[int, list[tuple[str, str]]] = {user_id: [(Message.Channel.INBOX.value, "")] for user_id in user_ids}
-    for user_id, kind, address in points:
+    ways: dict[int, list[tuple[str, str, int | None]]] = {
+        user_id: [(Message.Channel.INBOX.value, "", None)] for user_id in user_ids
+    }
+    for user_id, kind, address, point_id in points:
         if channels is None or kind in channels:
-            ways[user_id].append((kind, address))
-    return [make(user_id, channel, address) for user_id, found in ways.items() for channel, address in found]
+            ways[user_id].append((kind, address, point_id))
+    return [
+        replace(make(user_id, channel, address), contact_point_id=point_id)
+        for user_id, found in ways.items()
+        for channel, address, point_id in found
+    ]
 
 
 @operation
@@ -129,6 +136,8 @@ def replay(message_id: int, *, actor: Actor) -> Message:
         channel=found.channel,
         recipient_id=found.recipient_id,
         endpoint=found.endpoint,
+        destination_id=found.destination_id,
+        contact_point_id=found.contact_point_id,
         address=found.endpoint.url if found.endpoint else found.address,
         lane=found.lane,
         subject_kind=found.subject_kind,

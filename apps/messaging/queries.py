@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +10,8 @@ from django.db.models import Count, Min, Q, QuerySet
 
 from apps.foundation.clock import now
 from apps.foundation.subjects import visible_subjects
-from apps.messaging.models import Message, WebhookEndpoint
+from apps.messaging.models import Connection, Destination, Message, WebhookEndpoint
+from apps.messaging.registry import guard
 
 WAITING = (Message.State.QUEUED, Message.State.SENDING)
 
@@ -48,12 +49,38 @@ def may_read_text(user: Any, message: Message) -> bool:
     return message.recipient_id is not None and message.recipient_id == user.pk
 
 
+def still_guarded(messages: Sequence[Message]) -> list[Message]:
+    """Those of `messages` whose guard still holds, or that have none: what they ask for is still open."""
+    runs: dict[str, dict[str, int]] = {}
+    for kind in {message.guard_kind for message in messages if message.guard_kind}:
+        current = guard(kind)
+        keys = [message.guard_key for message in messages if message.guard_kind == kind]
+        runs[kind] = current(keys) if current else {}
+    return [
+        message
+        for message in messages
+        if not message.guard_kind or runs[message.guard_kind].get(message.guard_key) == message.guard_run
+    ]
+
+
 def endpoints_visible_to(user: Any) -> QuerySet[WebhookEndpoint]:
     """One's own endpoints, or all with `messaging.view_webhookendpoint`."""
     everything = WebhookEndpoint.objects.select_related("owner")
     if user.has_perm("messaging.view_webhookendpoint"):
         return everything
     return everything.filter(owner_id=user.pk)
+
+
+def connections_visible_to(user: Any) -> QuerySet[Connection]:
+    """All connections with `messaging.view_connection`; the key of web push is the portal's own business."""
+    rows = Connection.objects.exclude(kind=Connection.Kind.PUSH)
+    return rows if user.has_perm("messaging.view_connection") else rows.none()
+
+
+def destinations_visible_to(user: Any) -> QuerySet[Destination]:
+    """All destinations with `messaging.view_destination`."""
+    rows = Destination.objects.select_related("connection")
+    return rows if user.has_perm("messaging.view_destination") else rows.none()
 
 
 def due(at: datetime, *, but: Iterable[str] = ()) -> QuerySet[Message]:
@@ -70,7 +97,7 @@ def messages_due(at: datetime) -> bool:
 def waiting_by_channel() -> dict[str, float]:
     """How many messages wait, for the metrics."""
     counted = Message.objects.filter(state__in=WAITING).values_list("channel").annotate(Count("pk"))
-    names = [Message.Channel.EMAIL.value, Message.Channel.WEBHOOK.value]
+    names = [channel.value for channel in Message.Channel if channel != Message.Channel.INBOX]
     return dict.fromkeys(names, 0.0) | {str(channel): float(count) for channel, count in counted}
 
 

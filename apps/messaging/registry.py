@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from apps.foundation.actor import Actor
+from apps.foundation.errors import NotFound
 from apps.foundation.subjects import Subject
 
 CurrentRuns = Callable[[Sequence[str]], dict[str, int]]
@@ -26,6 +28,44 @@ def register_guard(kind: str, current_runs: CurrentRuns) -> None:
 def guard(kind: str) -> CurrentRuns | None:
     """Who knows the current runs of `kind`."""
     return _guards.get(kind)
+
+
+@dataclass(frozen=True, slots=True)
+class Press:
+    """What a person asked for at a provider: a button, or a reply. `action` is "acknowledge" or "resolve"."""
+
+    subject: Subject
+    action: str
+    via: str
+
+
+Responder = Callable[[Press, Actor], str]
+
+_responders: dict[str, Responder] = {}
+
+
+def register_responder(kind: str, responder: Responder) -> None:
+    """Own what presses do to subjects of `kind`; called once in `ready()`, a second owner is a programming error.
+
+    `responder(press, actor)` calls the operation, which checks what the actor may do, and returns a sentence for the
+    person. It raises DomainError as the operation does. A repeat changes nothing.
+    """
+    if _responders.get(kind, responder) is not responder:
+        raise RuntimeError(f"Subject kind {kind!r} has two responders.")
+    _responders[kind] = responder
+
+
+def has_responder(kind: str) -> bool:
+    """Whether buttons and replies do something about subjects of `kind`."""
+    return kind in _responders
+
+
+def respond(press: Press, actor: Actor) -> str:
+    """Do what was asked for and say what came of it. Raises DomainError; NotFound where nobody owns the kind."""
+    responder = _responders.get(press.subject.kind)
+    if responder is None:
+        raise NotFound("There is nothing to answer here.")
+    return responder(press, actor)
 
 
 @dataclass(frozen=True, slots=True)

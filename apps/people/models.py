@@ -65,11 +65,23 @@ class User(AbstractUser):
 
 
 class ContactPoint(models.Model):
-    """An address at which a person can be paged, in the order of `position`."""
+    """An address at which a person can be paged, in the order of `position`.
+
+    Where the address is itself a secret, `secret_encrypted` holds it and `address` is what may be shown of it.
+    `external_id` is who the person is at the provider, proved by a press there. `confirmed_at` is when the person
+    last showed that it reaches them; `reminded_at` is set while an answer to a reminder is awaited. `broken_at` is
+    since when the provider refuses it for good.
+    """
 
     class Kind(models.TextChoices):
         EMAIL = "email", "email"
         WEBHOOK = "webhook", "webhook"
+        SLACK = "slack", "Slack"
+        PAGERDUTY = "pagerduty", "PagerDuty"
+        DISCORD = "discord", "Discord"
+        SMS = "sms", "text message"
+        PUSH = "push", "push to a browser"
+        APPRISE = "apprise", "another service (Apprise)"
 
     class State(models.TextChoices):
         UNVERIFIED = "unverified", "not verified"
@@ -82,12 +94,25 @@ class ContactPoint(models.Model):
     label = models.CharField(max_length=80, blank=True)
     position = models.PositiveSmallIntegerField(default=0)
     state = models.CharField(max_length=12, choices=State, default=State.UNVERIFIED)
-    verified_at = models.DateTimeField(null=True, blank=True)
+    verified_at = models.DateTimeField("verified on", null=True, blank=True)
+    secret_encrypted = models.TextField(blank=True, editable=False)
+    external_id = models.CharField("account there", max_length=80, blank=True)
+    confirmed_at = models.DateTimeField("acknowledged on", null=True, blank=True)
+    reminded_at = models.DateTimeField(null=True, blank=True)
+    broken_at = models.DateTimeField("refused since", null=True, blank=True)
+    broken_detail = models.CharField("why", max_length=300, blank=True)
 
-    history = TrackedHistory()
+    history = TrackedHistory(excluded_fields=["secret_encrypted"])
 
     class Meta:
         ordering: ClassVar = ["user_id", "position", "id"]
+        indexes: ClassVar = [
+            models.Index(
+                fields=["confirmed_at"],
+                name="contact_to_be_reminded",
+                condition=Q(state="verified", reminded_at__isnull=True),
+            ),
+        ]
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["user", "kind", "address"], name="contact_address_is_given_once_per_user"),
             models.CheckConstraint(

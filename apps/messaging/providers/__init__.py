@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from apps.messaging.models import Message
+from apps.messaging.providers import apprise, discord, pagerduty, push, slack, sms
 from apps.messaging.providers.base import Transport
 from apps.messaging.providers.email import EmailTransport
 from apps.messaging.providers.webhook import WebhookTransport
@@ -10,6 +11,12 @@ from apps.messaging.providers.webhook import WebhookTransport
 _transports: dict[str, Transport] = {
     Message.Channel.EMAIL: EmailTransport(),
     Message.Channel.WEBHOOK: WebhookTransport(),
+    Message.Channel.SLACK: slack.transport(),
+    Message.Channel.PAGERDUTY: pagerduty.transport(),
+    Message.Channel.DISCORD: discord.transport(),
+    Message.Channel.SMS: sms.transport(),
+    Message.Channel.PUSH: push.transport(),
+    Message.Channel.APPRISE: apprise.transport(),
 }
 
 

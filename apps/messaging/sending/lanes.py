@@ -17,6 +17,7 @@ MOST_THREADS = 64
 FIRST_REST_SECONDS = 1.0
 MOST_REST_SECONDS = 60.0
 MOST_EMAIL_REST_SECONDS = 10.0
+MOST_ASKED_SECONDS = 3600.0
 
 
 @cache
@@ -32,12 +33,16 @@ class Rests:
         self._until: dict[str, float] = {}
         self._seconds: dict[str, float] = {}
 
-    def begin(self, lane: str) -> timedelta:
-        """The provider failed: rest a second, twice as long each time it fails again, up to a minute (email: 10 s)."""
+    def begin(self, lane: str, at_least_seconds: float = 0.0) -> timedelta:
+        """The provider failed: rest a second, twice as long each time it fails again, up to a minute (email: 10 s).
+
+        Not shorter than the provider asked for, up to an hour.
+        """
         most = MOST_EMAIL_REST_SECONDS if lane == Message.Channel.EMAIL else MOST_REST_SECONDS
         seconds = min(self._seconds.get(lane, FIRST_REST_SECONDS / 2) * 2, most)
-        self._seconds[lane], self._until[lane] = seconds, time.monotonic() + seconds
-        return timedelta(seconds=seconds)
+        rest = max(seconds, min(at_least_seconds, MOST_ASKED_SECONDS))
+        self._seconds[lane], self._until[lane] = seconds, time.monotonic() + rest
+        return timedelta(seconds=rest)
 
     def end(self, lane: str) -> None:
         """The provider works."""

@@ -6,19 +6,21 @@ import logging
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
 
 from apps.engine.operations import publish_many
-from apps.foundation.actor import Actor
+from apps.foundation.actor import Actor, acting
 from apps.foundation.clock import now
 from apps.foundation.subjects import Subject
 from apps.messaging.events import MessageFailed
-from apps.messaging.models import Attempt, Message
-from apps.messaging.providers.base import Result
+from apps.messaging.models import Attempt, Connection, Destination, Message
+from apps.messaging.providers.base import Blame, Result
 from apps.messaging.registry import Undelivered, tell_fallbacks
+from apps.people.models import ContactPoint
+from apps.people.operations import mark_contact_point_broken
 
 logger = logging.getLogger(__name__)
 
@@ -42,8 +44,11 @@ _dice = random.SystemRandom()
 
 @dataclass(frozen=True, slots=True)
 class Finished:
+    """A message with the result of its attempt; `connection_id` is the portal's account that it was sent with."""
+
     message: Message
     result: Result
+    connection_id: int | None = None
 
 
 def delay(attempts: int, retry_after_seconds: float | None = None) -> timedelta:
@@ -76,8 +81,9 @@ def record(finished: Sequence[Finished]) -> int:
             failed = [item.message for item in ours if _settle(item)]
             undelivered = call_fallbacks(failed, is_final=True)
             _save([item.message for item in ours])
-            _tell(failed)
+            tell_failed(failed)
             tell_fallbacks(undelivered)
+            mark_broken([item for item in ours if item.result.blame])
     for item in finished:
         if item not in ours:
             logger.warning("Message %s: an outcome came after its lease had ended.", item.message.pk)
@@ -141,12 +147,40 @@ def call_fallbacks(messages: Sequence[Message], *, is_final: bool) -> list[Undel
     ]
 
 
+def mark_broken(blamed: Sequence[Finished]) -> None:
+    """Mark what a provider refuses for good, so that its person sees it. What is marked already stays as it is."""
+    actor, at = Actor.system("messaging"), now()
+    for item in blamed:
+        message, detail = item.message, item.result.detail
+        if item.result.blame == Blame.CONNECTION:
+            _mark(Connection, item.connection_id, detail, at, actor)
+        elif message.destination_id is not None:
+            _mark(Destination, message.destination_id, detail, at, actor)
+        elif (point_id := _point_id(message)) is not None:
+            mark_contact_point_broken(point_id, detail, actor=actor)
+
+
+def _mark(model: type[Connection] | type[Destination], pk: int | None, detail: str, at: datetime, actor: Actor) -> None:
+    row = model.objects.select_for_update().filter(pk=pk, broken_at__isnull=True).first() if pk else None
+    if row is not None:
+        row.broken_at, row.broken_detail = at, detail[:300]
+        with acting(actor, "refused by the provider"):
+            row.save(update_fields=["broken_at", "broken_detail"])
+
+
+def _point_id(message: Message) -> int | None:
+    if message.contact_point_id or message.recipient_id is None:
+        return message.contact_point_id
+    points = ContactPoint.objects.filter(user_id=message.recipient_id, kind=message.channel, address=message.address)
+    return points.values_list("pk", flat=True).first()
+
+
 def _save(messages: Sequence[Message]) -> None:
     """One upsert on the primary key: the rows are locked, so none is inserted; `bulk_update` is many times slower."""
     Message.objects.bulk_create(messages, update_conflicts=True, unique_fields=["id"], update_fields=_CHANGED)
 
 
-def _tell(failed: Sequence[Message]) -> None:
+def tell_failed(failed: Sequence[Message]) -> None:
     """Publish failures of messages to people. Those of endpoints stay silent, or they would feed themselves."""
     to_people = [message for message in failed if message.endpoint_id is None]
     names = {

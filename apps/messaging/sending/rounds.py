@@ -22,6 +22,8 @@ from apps.messaging.models import Attempt, Message
 from apps.messaging.providers.base import Outgoing, Result, Session, shortened
 from apps.messaging.providers.webhook import portal_signing_key
 from apps.messaging.queries import due
+from apps.messaging.registry import has_responder
+from apps.messaging.sending.equipment import Equipment, equip
 from apps.messaging.sending.lanes import Lane, Rests, lane_for, rests, threads
 from apps.messaging.sending.leases import attempt_seconds, claim, give_back, lease_length, look
 from apps.messaging.sending.outcomes import Finished, record
@@ -36,6 +38,7 @@ LOOK_EACH_SECONDS = 0.05
 WRITE_AFTER_SECONDS = 0.05
 WRITE_AFTER_MESSAGES = 25
 PULSE = "sweep:messaging.send_due"
+_NOTHING = Equipment()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,7 @@ class _Flight:
     session: Session
     message: Message
     since: float
+    connection_id: int | None = None
 
 
 def send_due() -> int:
@@ -127,6 +131,7 @@ class _Round:
         """Give each free session a message that has just passed its last look."""
         while batch := list(self._next_ones()):
             verdicts = look([message for _, message in batch])
+            equipment = equip([message for _, message in batch if verdicts.get(message.pk) == ""])
             for lane, message in batch:
                 verdict = verdicts.get(message.pk)
                 if verdict is None:
@@ -134,7 +139,7 @@ class _Round:
                 elif verdict:
                     self._finish(message, Result(Attempt.Outcome.VOID, verdict))
                 else:
-                    self._send(lane, message)
+                    self._send(lane, message, equipment.get(message.pk, _NOTHING))
         for lane in self._lanes.values():
             if not lane.room and lane.waiting and self._is_old(lane.waiting[0]):
                 self._give_back(lane, timedelta(0))
@@ -147,13 +152,17 @@ class _Round:
     def _is_old(self, message: Message) -> bool:
         return message.lease_until is None or message.lease_until - now() < lease_length() / 2
 
-    def _send(self, lane: Lane, message: Message) -> None:
+    def _send(self, lane: Lane, message: Message, equipment: Equipment) -> None:
+        if equipment.missing:
+            self._finish(message, Result(Attempt.Outcome.REFUSED, equipment.missing))
+            return
         try:
-            outgoing = outgoing_of(message)
+            outgoing = outgoing_of(message, equipment)
         except Unreadable as error:
             self._finish(message, Result(Attempt.Outcome.REFUSED, error.message))
             return
-        flight = _Flight(lane, lane.take_session(), message, time.monotonic())
+        account = outgoing.credentials.connection_id if outgoing.credentials else None
+        flight = _Flight(lane, lane.take_session(), message, time.monotonic(), account)
         self._flying.add(flight)
         future = threads(os.getpid()).submit(flight.session.send, outgoing, Deadline(attempt_seconds()))
         future.add_done_callback(lambda done: self._landed.put((flight, done)))
@@ -185,13 +194,13 @@ class _Round:
             self._rests.end(lane.name)
         elif not lane.closed:
             lane.closed = True
-            self._give_back(lane, self._rests.begin(lane.name))
-        self._finish(flight.message, result)
+            self._give_back(lane, self._rests.begin(lane.name, result.retry_after_seconds or 0.0))
+        self._finish(flight.message, result, flight.connection_id)
 
-    def _finish(self, message: Message, result: Result) -> None:
+    def _finish(self, message: Message, result: Result, connection_id: int | None = None) -> None:
         if not self._finished:
             self._first_finished = time.monotonic()
-        self._finished.append(Finished(message, result))
+        self._finished.append(Finished(message, result, connection_id))
 
     def _write(self, *, all_of_it: bool) -> None:
         waited = time.monotonic() - self._first_finished
@@ -215,12 +224,12 @@ class _Round:
             lane.hang_up()
 
 
-def outgoing_of(message: Message) -> Outgoing:
+def outgoing_of(message: Message, equipment: Equipment = _NOTHING) -> Outgoing:
     """What the transport gets of a message. Raises Unreadable when its endpoint's secret can't be read."""
     subject = Subject(message.subject_kind, message.subject_key)
     path = subject_url(subject) if subject.kind else ""
     endpoint = message.endpoint
-    secret = ""
+    secret = equipment.secret
     if message.channel == Message.Channel.WEBHOOK:
         secret = unseal(endpoint.secret_encrypted) if endpoint else portal_signing_key()
     return Outgoing(
@@ -235,4 +244,7 @@ def outgoing_of(message: Message) -> Outgoing:
         payload=message.payload,
         is_event=endpoint is not None,
         secret=secret,
+        credentials=equipment.credentials,
+        message_id=message.pk,
+        can_respond=has_responder(subject.kind) and bool(message.payload.get("can_respond", message.guard_kind)),
     )

@@ -4,7 +4,11 @@ from apps.people.operations.accounts import make_administrator, portal_user, set
 from apps.people.operations.answers import ANSWERS_KEPT_FOR, forget_old_answers, has_old_answers
 from apps.people.operations.contact_points import (
     add_contact_point,
+    confirm_contact_point,
     disable_contact_point,
+    mark_contact_point_broken,
+    note_reminder,
+    prove_contact_point,
     remove_contact_point,
     verify_contact_point,
 )
@@ -18,6 +22,7 @@ from apps.people.operations.tokens import (
 __all__ = [
     "ANSWERS_KEPT_FOR",
     "add_contact_point",
+    "confirm_contact_point",
     "create_service_account",
     "create_token",
     "deactivate_service_account",
@@ -25,7 +30,10 @@ __all__ = [
     "forget_old_answers",
     "has_old_answers",
     "make_administrator",
+    "mark_contact_point_broken",
+    "note_reminder",
     "portal_user",
+    "prove_contact_point",
     "remove_contact_point",
     "revoke_token",
     "set_groups",

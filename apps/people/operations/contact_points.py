@@ -4,37 +4,20 @@ from __future__ import annotations
 
 import secrets
 
-from django.core.exceptions import ValidationError
-from django.core.validators import URLValidator, validate_email
-
 from apps.engine.operations import publish
 from apps.foundation.actor import Actor
 from apps.foundation.clock import now
-from apps.foundation.errors import Invalid, NotFound
+from apps.foundation.errors import Conflict, Forbidden, Invalid, NotFound
 from apps.foundation.operations import operation
 from apps.foundation.subjects import Subject
+from apps.people.addresses import check_address
+from apps.people.crypto import seal
 from apps.people.events import ContactPointAdded
 from apps.people.models import ContactPoint, User
 from apps.people.permissions import allowed, require
 from apps.people.queries import contact_code
 
 MAX_CONTACT_POINTS = 20
-MAX_ADDRESS_LENGTH = 500
-
-
-def _checked_address(kind: str, address: str) -> str:
-    try:
-        if kind == ContactPoint.Kind.EMAIL:
-            validate_email(address)
-        elif kind == ContactPoint.Kind.WEBHOOK:
-            URLValidator(schemes=["https", "http"])(address)
-        else:
-            raise Invalid("There is no such kind of contact.", fields={"kind": [f"{kind!r} is unknown."]})
-    except ValidationError as error:
-        raise Invalid("The address is not right.", fields={"address": list(error.messages)}) from error
-    if len(address) > MAX_ADDRESS_LENGTH:
-        raise Invalid("The address is not right.", fields={"address": ["Give at most 500 characters."]})
-    return address
 
 
 @operation
@@ -51,16 +34,21 @@ def add_contact_point(
     user = User.objects.select_for_update().filter(pk=user_id).first()
     if user is None:
         raise NotFound("There is no such account.")
-    checked = _checked_address(kind, address.strip())
+    checked = check_address(kind, address)
     there = list(user.contact_points.all())
     for point in there:
-        if (point.kind, point.address) == (kind, checked):
+        if (point.kind, point.address) == (kind, checked.shown):
             return point
     if len(there) >= MAX_CONTACT_POINTS:
         raise Invalid(f"An account has at most {MAX_CONTACT_POINTS} contact points.", code="too_many_contact_points")
     last = max((point.position for point in there), default=-1)
     point = ContactPoint.objects.create(
-        user=user, kind=kind, address=checked, label=label[:80], position=last + 1 if position is None else position
+        user=user,
+        kind=kind,
+        address=checked.shown,
+        secret_encrypted=seal(checked.secret) if checked.secret else "",
+        label=label[:80],
+        position=last + 1 if position is None else position,
     )
     added = ContactPointAdded(contact_point_id=point.pk, user_id=user.pk)
     publish(added, subject=Subject("user", str(user.pk)), actor=actor)
@@ -92,9 +80,81 @@ def verify_contact_point(contact_point_id: int, *, code: str = "", actor: Actor)
         actor, "people.change_contactpoint"
     ):
         raise Invalid("This is not the code that was sent.", code="wrong_code", fields={"code": ["Wrong code."]})
-    point.state, point.verified_at = ContactPoint.State.VERIFIED, now()
-    point.save(update_fields=["state", "verified_at"])
+    _verify(point)
     return point
+
+
+def _verify(point: ContactPoint, external_id: str = "") -> None:
+    at = now()
+    point.state, point.verified_at, point.confirmed_at, point.reminded_at = ContactPoint.State.VERIFIED, at, at, None
+    point.external_id = external_id or point.external_id
+    point.broken_at, point.broken_detail = None, ""
+    point.save(
+        update_fields=[
+            *("state", "verified_at", "confirmed_at", "reminded_at"),
+            *("external_id", "broken_at", "broken_detail"),
+        ]
+    )
+
+
+@operation
+def prove_contact_point(contact_point_id: int, *, external_id: str = "", actor: Actor) -> ContactPoint:
+    """Record that a press or a reply came from this address; `external_id` is who pressed, in the provider's words.
+
+    For the portal only, once the provider's signature is checked. It verifies the address, or confirms a verified
+    one; a disabled one stays so. Raises NotFound, Forbidden.
+    """
+    if not actor.is_system:
+        raise Forbidden("Only the portal knows what a provider told it.")
+    point = ContactPoint.objects.select_for_update().filter(pk=contact_point_id).first()
+    if point is None:
+        raise NotFound("There is no such contact point.")
+    if point.state == ContactPoint.State.UNVERIFIED:
+        _verify(point, external_id)
+    elif point.state == ContactPoint.State.VERIFIED:
+        _confirm(point, external_id)
+    return point
+
+
+def _confirm(point: ContactPoint, external_id: str = "") -> None:
+    point.confirmed_at, point.reminded_at = now(), None
+    point.external_id = external_id or point.external_id
+    point.save(update_fields=["confirmed_at", "reminded_at", "external_id"])
+
+
+@operation
+def confirm_contact_point(contact_point_id: int, *, actor: Actor) -> ContactPoint:
+    """Acknowledge that one's verified address still reaches one. Each call counts the days anew.
+
+    Raises Conflict for one that was never verified, NotFound, Forbidden.
+    """
+    point = _own_contact_point(contact_point_id, "people.change_contactpoint", actor)
+    if point.state != ContactPoint.State.VERIFIED:
+        raise Conflict("Verify the address first, with the code that was sent there.", code="not_verified")
+    _confirm(point)
+    return point
+
+
+@operation
+def mark_contact_point_broken(contact_point_id: int, detail: str, *, actor: Actor) -> None:
+    """Note that the provider refuses this address for good; it stays in use. A repeat, or one that is gone, is fine."""
+    if not actor.is_system:
+        raise Forbidden("Only the portal knows what a provider told it.")
+    point = ContactPoint.objects.select_for_update().filter(pk=contact_point_id, broken_at__isnull=True).first()
+    if point is not None:
+        point.broken_at, point.broken_detail = now(), detail[:300]
+        point.save(update_fields=["broken_at", "broken_detail"])
+
+
+@operation
+def note_reminder(contact_point_id: int, *, actor: Actor) -> None:
+    """Note that the person was asked whether the address still reaches them. A repeat changes nothing."""
+    if not actor.is_system:
+        raise Forbidden("Only the portal reminds.")
+    point = ContactPoint.objects.select_for_update().filter(pk=contact_point_id, reminded_at__isnull=True).first()
+    if point is not None:
+        point.reminded_at = now()
+        point.save(update_fields=["reminded_at"])
 
 
 @operation

@@ -1,0 +1,1 @@
+"""What providers call back: each signature is checked, each press goes through the registry of responders."""

@@ -1,0 +1,132 @@
+"""Posts to the places of teams, and what follows when somebody answers: messages changed, alerts closed there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Q
+
+from apps.foundation.subjects import Subject
+from apps.messaging.drafts import NewMessage
+from apps.messaging.models import Destination, Message
+from apps.messaging.operations import enqueue_many
+
+_PRIORITY = 1
+_MOST_FOLLOWED = 500
+_SLACK_NAME_MARK = "#"
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """What a team's places are told about one thing, once: the same `key` again changes nothing."""
+
+    key: str
+    subject: Subject
+    title: str
+    body: str
+    url: str
+    severity: str = "critical"
+
+
+def post(what: Post, places: Iterable[tuple[str, str]]) -> list[str]:
+    """Queue `what` for each (kind, name), in the caller's transaction; returns the names that nobody set up.
+
+    A Slack channel needs no destination: its own name will do. Two queries.
+    """
+    wanted = list(dict.fromkeys(places))
+    known = {
+        (place.kind, place.name): place for place in Destination.objects.filter(name__in=[name for _, name in wanted])
+    }
+    drafts: list[NewMessage] = []
+    unknown: list[str] = []
+    for kind, name in wanted:
+        place = known.get((kind, name))
+        if place is None and not (kind == Message.Channel.SLACK and name.startswith(_SLACK_NAME_MARK)):
+            unknown.append(name)
+            continue
+        drafts.append(_draft(what, kind, name, place))
+    enqueue_many(drafts)
+    return unknown
+
+
+def _draft(what: Post, kind: str, name: str, place: Destination | None) -> NewMessage:
+    return NewMessage(
+        dedupe_key=f"post:{what.key}:{kind}:{name}"[:200],
+        channel=kind,
+        recipient_id=None,
+        endpoint_id=None,
+        destination_id=place.pk if place else None,
+        address=place.target if place else name,
+        subject=what.subject,
+        title=what.title,
+        body=what.body,
+        payload={"url": what.url, "can_respond": True, "event_severity": what.severity},
+        priority=_PRIORITY,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What happened to a subject: `action` is "acknowledge" or "resolve"; `key` names the event, `text` tells it."""
+
+    key: str
+    subject: Subject
+    action: str
+    text: str
+
+
+def follow_up(news: Sequence[News]) -> None:
+    """Change what was posted in Slack and Discord about these subjects, and tell PagerDuty, each once.
+
+    One query to find what was sent, one to store what follows. A message that was not sent yet stays as it is: pages
+    become void by their guard. Only the newest 500 are followed.
+    """
+    if not news:
+        return
+    of = {item.subject: item for item in news}
+    about = Q()
+    for subject in of:
+        about |= Q(subject_kind=subject.kind, subject_key=subject.key)
+    sent = (
+        Message.objects.filter(about, state=Message.State.SENT, channel__in=_FOLLOWED, payload__update_of__isnull=True)
+        .exclude(provider_id="")
+        .order_by("-id")[:_MOST_FOLLOWED]
+    )
+    drafts = [
+        draft
+        for message in sent
+        if (draft := _following(message, of[Subject(message.subject_kind, message.subject_key)])) is not None
+    ]
+    enqueue_many(drafts)
+
+
+_C = Message.Channel
+_FOLLOWED = (_C.SLACK, _C.DISCORD, _C.PAGERDUTY)
+
+
+def _following(message: Message, news: News) -> NewMessage | None:
+    payload: dict[str, Any] = {"url": message.payload.get("url", ""), "can_respond": False}
+    if message.channel == _C.PAGERDUTY:
+        if message.payload.get("event_action", "trigger") != "trigger":
+            return None
+        payload |= {"event_action": news.action, "dedup_key": message.provider_id, "update_of": ""}
+    else:
+        payload |= {"update_of": message.provider_id, "state_text": news.text}
+        payload["can_resolve"] = news.action == "acknowledge"
+    return NewMessage(
+        dedupe_key=f"follow:{message.pk}:{news.key}"[:200],
+        channel=message.channel,
+        # To nobody: it is no page, and must neither call a fallback nor stand in anybody's list of pages.
+        recipient_id=None,
+        endpoint_id=None,
+        destination_id=message.destination_id,
+        contact_point_id=message.contact_point_id,
+        address=message.address,
+        subject=news.subject,
+        title=message.title,
+        body="",
+        payload=payload,
+        priority=3,
+    )

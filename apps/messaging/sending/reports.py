@@ -1,0 +1,36 @@
+"""What a provider says later about a message that it took."""
+
+from __future__ import annotations
+
+from django.db import transaction
+
+from apps.foundation.clock import now
+from apps.messaging.models import Message
+from apps.messaging.registry import tell_fallbacks
+from apps.messaging.sending.outcomes import call_fallbacks, tell_failed
+
+_LONGEST_DETAIL = 1000
+
+
+def note_delivered(message_id: int) -> None:
+    """The provider says that it reached the device. A repeat changes nothing."""
+    Message.objects.filter(pk=message_id, state=Message.State.SENT, delivered_at__isnull=True).update(
+        delivered_at=now()
+    )
+
+
+def note_undelivered(message_id: int, detail: str) -> None:
+    """The provider took it and could not deliver it: it failed after all, and the person's other ways are used.
+
+    A repeat, or a message that is on its way again, changes nothing.
+    """
+    with transaction.atomic():
+        rows = Message.objects.select_for_update().filter(pk=message_id, delivered_at__isnull=True)
+        message = rows.filter(state=Message.State.SENT).first()
+        if message is None:
+            return
+        message.state, message.sent_at, message.last_error = Message.State.FAILED, None, detail[:_LONGEST_DETAIL]
+        undelivered = call_fallbacks([message], is_final=True)
+        message.save(update_fields=["state", "sent_at", "last_error", "fallback_at"])
+        tell_failed([message])
+        tell_fallbacks(undelivered)
