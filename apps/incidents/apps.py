@@ -12,7 +12,7 @@ class IncidentsConfig(AppConfig):
 
     def ready(self) -> None:
         from apps.foundation.subjects import SubjectKind, register_subject
-        from apps.incidents import permissions, policy, queries, subscribers
+        from apps.incidents import permissions, policy, presses, queries, subscribers
         from apps.paging.registry import register_authority
 
         policy.register()
@@ -26,3 +26,4 @@ class IncidentsConfig(AppConfig):
         )
         register_authority(queries.SUBJECT_KIND, permissions.may_respond_to)
         subscribers.register()
+        presses.register()
