@@ -7,7 +7,7 @@ import sys
 
 from benchmarks.private import ROOT, machine
 
-ALL = ("timers", "latency", "grouping", "intake", "flags")
+ALL = ("timers", "escalations", "latency", "grouping", "intake", "flags", "schedules")
 
 
 def main() -> int:

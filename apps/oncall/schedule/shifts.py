@@ -139,7 +139,7 @@ def _on(
     seen = set()
     if on is not None:
         seen.add(on.user_id)
-        yield replace(on, starts_at=begins, ends_at=ends)
+        yield on if (on.starts_at, on.ends_at) == (begins, ends) else replace(on, starts_at=begins, ends_at=ends)
     for coverage in besides:
         extra = Shift(coverage.user_id, begins, ends, coverage_id=coverage.coverage_id, reason=coverage.reason)
         for cover in over:
