@@ -258,7 +258,7 @@ def _columns(found: Routing) -> list[Column]:
     if not found.notify:
         return []
     cells = {severity: " + ".join(CHANNEL_NAMES[kind] for kind in kinds) for severity, kinds in found.notify.items()}
-    return [Column("Told on", cells)]
+    return [Column("Told on", cells, place=60)]
 
 
 def register() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
+from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import CharField, Model, QuerySet
 from django.db.models.functions import Cast
@@ -15,7 +16,8 @@ from guardian.shortcuts import get_objects_for_user
 
 from apps.catalog.models import Change, Dependency, Membership, Service, Team
 from apps.people.models import User
-from apps.policies.models import PolicyVersion
+from apps.policies.activation import Follower
+from apps.policies.models import PolicyPack, PolicyVersion
 from apps.policies.queries import active_versions
 
 TEAM, SERVICE = "team", "service"
@@ -90,6 +92,24 @@ def teams_by_slug(slugs: Iterable[str]) -> dict[str, Team]:
     """Teams by slug, in one query; unknown slugs are left out."""
     wanted = {slug for slug in slugs if slug}
     return {team.slug: team for team in Team.objects.filter(slug__in=wanted)} if wanted else {}
+
+
+def teams_following(pack: PolicyPack) -> QuerySet[Team]:
+    """The teams whose incidents follow a pack: those that name it, and for the default pack those that name none."""
+    named = Team.objects.filter(policy_pack=pack)
+    return named | Team.objects.filter(policy_pack=None) if pack.slug == settings.DEFAULT_PACK else named
+
+
+def followers_of(pack: PolicyPack, user: User | AnonymousUser | None) -> list[Follower]:
+    """The teams and services that follow a pack, those that `user` may see. A service that names none goes with its
+    team and isn't listed. Two queries."""
+    teams, services = teams_following(pack), Service.objects.filter(policy_pack=pack)
+    if user is not None:
+        teams = teams.filter(pk__in=visible_teams(user).values("pk"))
+        services = services.filter(pk__in=visible_services(user).values("pk"))
+    return [Follower(TEAM, team.name, team_url(str(team.pk))) for team in teams.order_by("name")] + [
+        Follower(SERVICE, each.name, service_url(str(each.pk))) for each in services.order_by("name")
+    ]
 
 
 def versions_for(services: Iterable[Service]) -> dict[int, PolicyVersion]:

@@ -14,8 +14,10 @@ class IncidentsConfig(AppConfig):
         from apps.foundation.subjects import SubjectKind, register_subject
         from apps.incidents import permissions, policy, presses, queries, subscribers
         from apps.paging.registry import register_authority
+        from apps.policies.activation import register_open_incidents
 
         policy.register()
+        register_open_incidents("incidents", queries.open_by_version)
         register_subject(
             SubjectKind(
                 kind=queries.SUBJECT_KIND,

@@ -351,10 +351,10 @@ def _target_text(clocks: Clocks) -> str:
 
 def _severity_columns(found: Severities) -> list[Column]:
     return [
-        Column("Severity", {s.id: f"{s.id} {s.name}" for s in found.root}),
-        Column("Respond in", {s.id: duration_text(s.clocks.response_seconds) for s in found.root}),
-        Column("Target", {s.id: _target_text(s.clocks) for s in found.root}),
-        Column("Updates", {s.id: s.updates.text() for s in found.root}),
+        Column("Severity", {s.id: f"{s.id} {s.name}" for s in found.root}, place=0),
+        Column("Respond in", {s.id: duration_text(s.clocks.response_seconds) for s in found.root}, place=10),
+        Column("Target", {s.id: _target_text(s.clocks) for s in found.root}, place=10),
+        Column("Updates", {s.id: s.updates.text() for s in found.root}, place=90),
     ]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any, TypeVar
 
 from django.contrib.auth.models import AnonymousUser
-from django.db.models import BigIntegerField, CharField, Model, Q, QuerySet
+from django.db.models import BigIntegerField, CharField, Count, Model, Q, QuerySet
 from django.db.models.functions import Cast
 
 from apps.catalog.models import Membership, TeamGroupPermission, TeamUserPermission
@@ -21,6 +21,7 @@ from apps.incidents.models import (
 )
 from apps.paging.models import Page
 from apps.people.models import User
+from apps.policies.models import PolicyPack
 
 SUBJECT_KIND = "incident"
 ModelT = TypeVar("ModelT", bound=Model)
@@ -32,6 +33,13 @@ _SHORTEST_WORD = 4
 def subject_of(incident: Incident | int) -> Subject:
     """How lower apps speak of an incident."""
     return Subject(SUBJECT_KIND, str(incident.pk if isinstance(incident, Incident) else incident))
+
+
+def open_by_version(pack: PolicyPack, user: User | AnonymousUser | None) -> dict[int, int]:
+    """How many open incidents that `user` may see are pinned to each version of a pack, by its number; one query."""
+    rows = Incident.objects.all() if user is None else visible_to(user)
+    still = rows.filter(policy_version__pack=pack).exclude(phase=Incident.Phase.RESOLVED)
+    return dict(still.order_by().values_list("policy_version__number").annotate(count=Count("pk", distinct=True)))
 
 
 def visible_to(user: User | AnonymousUser) -> QuerySet[Incident]:

@@ -13,10 +13,12 @@ class PagingConfig(AppConfig):
     def ready(self) -> None:
         from apps.engine.registry import Invariant, register_invariant, register_timer_kind
         from apps.messaging.registry import register_guard
-        from apps.paging import policy, queries, timers
+        from apps.paging import cautions, policy, queries, timers
         from apps.paging.texts import PAGE_GUARD, RUN_GUARD
+        from apps.policies.activation import register_cautions
 
         policy.register()
+        register_cautions("paging", cautions.unbound_roles)
         register_timer_kind(timers.KIND)
         register_invariant(Invariant("running escalations have a timer", timers.repair))
         register_guard(RUN_GUARD, queries.current_runs)

@@ -153,7 +153,7 @@ class _Builder:
     def _mapping(self, node: MappingNode, where: Where, depth: int) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            if not isinstance(key_node, ScalarNode) or key_node.tag != _STR:
+            if not isinstance(key_node, ScalarNode) or not _is_text_key(key_node):
                 raise _Refused(key_node, where, "A key must be text; put quotes around it.")
             key = _text(key_node, where)
             place = (*where, key)
@@ -163,6 +163,11 @@ class _Builder:
             self.document.keys[place] = Mark(key_node.start_mark.line + 1, key_node.start_mark.column + 1)
             found[key] = self._value(value_node, place, depth + 1)
         return found
+
+
+def _is_text_key(node: ScalarNode) -> bool:
+    """Keys are text. YAML 1.1 also takes `on` or `no` for truth values, but as keys they mean themselves."""
+    return node.tag == _STR or (node.tag == _BOOL and node.value.lower() not in ("true", "false"))
 
 
 def _text(node: ScalarNode, where: Where) -> str:

@@ -15,7 +15,7 @@ from apps.foundation.operations import operation
 from apps.foundation.subjects import Subject
 from apps.people.permissions import require
 from apps.policies.events import VersionActivated, VersionImported
-from apps.policies.loading import Loaded, PackHead, load
+from apps.policies.loading import HEAD, Loaded, PackHead, load
 from apps.policies.models import PolicyPack, PolicyVersion
 from apps.policies.queries import forget
 from apps.policies.sections import Problem
@@ -61,6 +61,12 @@ def checked_document(text: str) -> dict[str, Any]:
         raise InvalidPack(loaded.problems)
     found: dict[str, Any] = loaded.document.value
     return found
+
+
+def active_of(document: dict[str, Any]) -> PolicyVersion | None:
+    """The active version of the pack that a valid document names; None for a new pack or one without any."""
+    pack = PolicyPack.objects.select_related("active_version__pack").filter(slug=document[HEAD]["slug"]).first()
+    return pack.active_version if pack else None
 
 
 def shipped_packs() -> list[Path]:

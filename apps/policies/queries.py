@@ -109,6 +109,27 @@ def visible_pack_keys(user: Any) -> QuerySet[Any, Any]:
     return packs.annotate(text_key=Cast("pk", CharField())).values_list("text_key", flat=True)
 
 
+def summary_table(version: PolicyVersion) -> Table | None:
+    """Severity by clock, escalation, channels and whatever else sections say of each severity; None where none does.
+
+    Raises pydantic's ValidationError for an old text that no longer fits the rules of this release.
+    """
+    known = [owner for name, owner in registered().items() if name in version.document and owner.columns]
+    columns = sorted(
+        (
+            column
+            for owner in known
+            if owner.columns is not None
+            for column in owner.columns(owner.model.model_validate(version.document[owner.name]))
+        ),
+        key=lambda column: column.place,
+    )
+    if not columns:
+        return None
+    rows = [[column.cells.get(severity, "–") for column in columns] for severity in columns[0].cells]
+    return Table("At a glance", [column.title for column in columns], rows)
+
+
 def version_tables(version: PolicyVersion) -> list[tuple[str, list[Table]]]:
     """A version as people read it: each section that can show itself, with its tables.
 

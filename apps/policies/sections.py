@@ -62,10 +62,11 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """What a section says of each severity: a column of the table that sums up a version."""
+    """What a section says of each severity: a column of the table that sums up a version. Lower places stand first."""
 
     title: str
     cells: Mapping[str, str]
+    place: int = 50
 
 
 Sections = Mapping[str, BaseModel]

@@ -19,7 +19,7 @@ from apps.incidents.models import Incident
 from apps.policies.durations import Duration, duration_text
 from apps.policies.models import PolicyPack
 from apps.policies.queries import section
-from apps.policies.sections import Finding, PackModel, Sections, Table, register_section
+from apps.policies.sections import Column, Finding, PackModel, Sections, Table, register_section
 
 SECTION = "review"
 DEFAULT_DIGEST = time(9, 0)
@@ -200,6 +200,16 @@ def _tables(found: ReviewRules) -> list[Table]:
     ]
 
 
+def _columns(found: ReviewRules) -> list[Column]:
+    """Which severities are reviewed, and which only where they lasted longer."""
+    cells: dict[str, list[str]] = {}
+    for rule in found.required:
+        text = "always" if rule.over_seconds is None else f"over {duration_text(rule.over_seconds)}"
+        for severity in rule.severities:
+            cells.setdefault(severity, []).append(text)
+    return [Column("Review", {severity: ", ".join(said) for severity, said in cells.items()}, place=95)]
+
+
 def _by_whom(part: Part) -> str:
     if part.computed is None:
         return "people"
@@ -208,4 +218,4 @@ def _by_whom(part: Part) -> str:
 
 def register() -> None:
     """Own the section `review`. Called from `ready()`; again changes nothing."""
-    register_section(SECTION, ReviewRules, check=_check, required=False, tables=_tables)
+    register_section(SECTION, ReviewRules, check=_check, required=False, tables=_tables, columns=_columns)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.test import Client
 
 from apps.policies.models import PolicyPack, PolicyVersion
+from apps.policies.operations import shipped_packs
 from apps.policies.queries import active_version
-from tests.factories import novacron, novacron_text, person
+from tests.factories import novacron, novacron_text, pack, person
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.policies.urls")]
 PACKS, VERSIONS = "/admin/policies/policypack/", "/admin/policies/policyversion/"
@@ -38,6 +40,25 @@ def test_a_version_is_shown_as_tables() -> None:
     for said in [*tables, *cells, "The playbook puts a condition in brackets"]:
         assert said in page
     assert "Activate version" not in page
+
+
+def test_one_table_sums_up_each_severity() -> None:
+    page = signed_in("viewer").get(f"{VERSIONS}{novacron().pk}/change/").content.decode()
+    summary = page.split("At a glance", 1)[1].split("</table>")[0]
+    for column in ("Severity", "Respond in", "Target", "Updates", "Review"):
+        assert f'<th scope="col">{column}</th>' in summary
+    assert summary.count("<tr>") == 6
+
+
+@pytest.mark.parametrize("path", shipped_packs(), ids=lambda path: path.stem)
+def test_every_shipped_pack_can_be_read_on_its_pages(path: Path) -> None:
+    novacron()
+    version = pack(path.read_text(encoding="utf-8"))
+    client = signed_in("viewer")
+    page = client.get(f"{VERSIONS}{version.pk}/change/").content.decode()
+    assert "At a glance" in page
+    assert "How this pack reads its source" in page
+    assert client.get(f"{PACKS}{version.pack_id}/change/").status_code == 200
 
 
 @pytest.mark.parametrize("group", ["viewer", "responder", "commander", "approver", "auditor"])
@@ -72,6 +93,9 @@ def test_the_editor_shows_mistakes_with_their_lines_and_stores_nothing() -> None
     assert "1 problem: nothing was stored" in page
     assert "escalation.path[1].after" in page
     assert "level: 2, name: Senior SRE, after: soon" in page
+    line = text[: text.index("after: soon")].count("\n") + 1
+    assert f'data-line="{line}" data-column="' in page
+    assert all(f'<span class="ip-excerpt__number">{near}</span>' in page for near in range(line - 2, line + 3))
     assert PolicyVersion.objects.count() == 1
 
 

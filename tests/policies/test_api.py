@@ -88,6 +88,35 @@ def test_a_diff_tells_what_a_version_changes() -> None:
     assert get(person("viewer"), f"{VERSIONS}{first.pk}/diff/?against=999").status_code == 404
 
 
+def test_a_text_is_compared_before_it_is_stored() -> None:
+    version, manager = novacron(), person("manager")
+    found = post(manager, f"{PACKS}diff/", {"text": novacron_text(CHANGED)}).json()
+    assert (found["against"], found["differences"][0]["path"]) == (version.pk, "severities[P0].clocks.target")
+    assert "+    clocks: {response: 1m, target: 4m}" in found["unified"]
+    new = post(manager, f"{PACKS}diff/", {"text": novacron_text(("slug: novacron-v2", "slug: other"))}).json()
+    assert (new["against"], new["differences"][0]["change"]) == (None, "added")
+    assert post(manager, f"{PACKS}diff/", {"text": "pack: []"}).json()["code"] == "invalid_pack"
+    assert post(person("viewer"), f"{PACKS}diff/", {"text": novacron_text()}).status_code == 403
+    assert PolicyVersion.objects.count() == 1
+
+
+def test_a_version_can_be_read_as_tables() -> None:
+    tables = get(person("viewer"), f"{VERSIONS}{novacron().pk}/tables/").json()
+    assert (tables[0]["section"], tables[0]["title"], tables[0]["rows"][0][0]) == (
+        "",
+        "At a glance",
+        "P0 Complete outage",
+    )
+    assert {"severities", "escalation", "routing", "review", "types"} <= {table["section"] for table in tables}
+
+
+def test_an_outdated_text_has_no_tables() -> None:
+    pack = novacron().pack
+    old = PolicyVersion.objects.create(pack=pack, number=7, text="x", document={"severities": []}, checksum="x")
+    answer = get(person("viewer"), f"{VERSIONS}{old.pk}/tables/")
+    assert (answer.status_code, answer.json()["code"]) == (409, "outdated_pack")
+
+
 @pytest.mark.parametrize("method", ["put", "patch", "delete"])
 def test_no_method_changes_a_version(method: str) -> None:
     version = novacron()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from django.core.management.base import CommandError
 
 from apps.policies.models import PolicyVersion
 from apps.policies.queries import active_version
-from tests.factories import novacron, novacron_text
+from tests.factories import novacron, novacron_text, team
 
 pytestmark = pytest.mark.django_db
 
@@ -55,6 +56,66 @@ def test_diff_and_activate(tmp_path: Path) -> None:
     assert active_version().number == 2
 
 
+def test_files_and_the_standard_input_are_checked_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", StringIO(novacron_text(("after: 5m", "after: x"))))
+    out = StringIO()
+    with pytest.raises(CommandError) as caught:
+        call_command("policy", "validate", written(tmp_path), "-", "--json", stdout=out)
+    first, second = json.loads(out.getvalue())
+    assert (first["valid"], second["valid"], second["problems"][0]["path"]) == (True, False, "escalation.path[1].after")
+    assert (caught.value.returncode, str(caught.value)) == (1, "1 problem.")
+
+
+def test_what_is_wrong_is_told_as_compilers_tell_it(tmp_path: Path) -> None:
+    for way in (["import"], ["diff", "novacron-v2"]):
+        novacron()
+        with pytest.raises(CommandError, match=r"pack\.yaml:\d+:\d+: severities\[1\]\.rank: .*\n1 problem") as caught:
+            run(*way, written(tmp_path, ("rank: 1\n", "rank: x\n")))
+        assert caught.value.returncode == 1
+
+
+def test_packs_are_listed(tmp_path: Path) -> None:
+    novacron()
+    run("import", written(tmp_path, ("target: 5m", "target: 4m")), "--note", "faster")
+    assert run("list").splitlines() == ["novacron-v2@1 (active)  test", "novacron-v2@2  faster"]
+    listed = json.loads(run("list", "--json"))
+    assert [(row["number"], row["active"]) for row in listed] == [(1, True), (2, False)]
+
+
+def test_a_diff_can_end_with_a_status_and_read_the_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    novacron()
+    for text, status in ((novacron_text(), None), (novacron_text(("target: 5m", "target: 4m")), 1)):
+        monkeypatch.setattr("sys.stdin", StringIO(text))
+        out = StringIO()
+        try:
+            call_command("policy", "diff", "novacron-v2", "-", "--json", "--exit-code", stdout=out)
+            ended = None
+        except CommandError as error:
+            ended = error.returncode
+        assert ended == status
+        assert bool(json.loads(out.getvalue())["differences"]) is (status == 1)
+
+
+def test_an_export_is_written_to_a_file(tmp_path: Path) -> None:
+    novacron()
+    run("export", "novacron-v2@1", "--output", str(tmp_path / "out.yaml"))
+    assert (tmp_path / "out.yaml").read_text(encoding="utf-8") == novacron_text()
+    with pytest.raises(CommandError) as caught:
+        run("export", "novacron-v2", "--output", str(tmp_path / "no" / "where"))
+    assert caught.value.returncode == 2
+
+
+def test_an_activation_tells_what_its_followers_lack(tmp_path: Path) -> None:
+    team("Core")
+    err = StringIO()
+    call_command(
+        "policy", "import", written(tmp_path), "--activate", "--reason", "first", stdout=StringIO(), stderr=err
+    )
+    assert "Caution: The role primary of level 1 (On-call SRE) means nobody in Core" in err.getvalue()
+    answer = json.loads(run("activate", "novacron-v2@1", "--reason", "again", "--json"))
+    assert (answer["active"], len(answer["cautions"])) == (True, 5)
+
+
 @pytest.mark.parametrize(
     "args",
     [
@@ -67,8 +128,9 @@ def test_diff_and_activate(tmp_path: Path) -> None:
 )
 def test_what_does_not_exist_is_one_sentence(args: Any) -> None:
     novacron()
-    with pytest.raises(CommandError):
+    with pytest.raises(CommandError) as caught:
         run(*args)
+    assert caught.value.returncode == 2
     assert PolicyVersion.objects.count() == 1
 
 

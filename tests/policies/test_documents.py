@@ -25,6 +25,11 @@ def test_every_value_and_key_knows_its_line_and_column() -> None:
     assert document.keys["a", 0, "c"] == Mark(3, 5)
 
 
+def test_a_key_may_be_a_word_that_yaml_takes_for_a_truth_value() -> None:
+    assert read("on: 1\nno: 2\n").value == {"on": 1, "no": 2}
+    assert only_problem("true: 1")[2] == "A key must be text; put quotes around it."
+
+
 @pytest.mark.parametrize(
     ("text", "line", "column", "said"),
     [

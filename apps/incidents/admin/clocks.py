@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from apps.incidents.admin.showing import Clock, clock_text, span_text
-from apps.incidents.models import Incident
-from apps.incidents.policy import severities
+from apps.incidents.models import Incident, Milestone
+from apps.incidents.policy import RESOLVED, Severity, severities
 
 
 def since_clock(incident: Incident, at: datetime) -> Clock:
@@ -17,12 +18,36 @@ def since_clock(incident: Incident, at: datetime) -> Clock:
     return Clock("Since detection", clock_text((at - incident.detected_at).total_seconds()), "up", start)
 
 
-def target_clock(incident: Incident, at: datetime) -> Clock | None:
-    """What is left of the pack's time to resolve; None where it sets none or the incident is over."""
-    found = severities(incident.policy_version_id).find(incident.severity)
+def stops_reached(incidents: Iterable[Incident]) -> dict[int, datetime]:
+    """When target clocks stopped at a milestone that their packs name instead of the resolution; one query at most."""
+    by_id = {incident.pk: incident for incident in incidents}
+    stops = {pk: found.clocks.stop for pk, each in by_id.items() if (found := _severity(each)) is not None}
+    wanted = {pk: stop for pk, stop in stops.items() if stop != RESOLVED}
+    if not wanted:
+        return {}
+    rows = Milestone.objects.filter(incident_id__in=wanted, name__in=set(wanted.values()))
+    return {
+        row.incident_id: row.at
+        for row in rows
+        if row.name == wanted[row.incident_id] and row.cycle == by_id[row.incident_id].reopened_count
+    }
+
+
+def _severity(incident: Incident) -> Severity | None:
+    return severities(incident.policy_version_id).find(incident.severity)
+
+
+def target_clock(incident: Incident, at: datetime, stopped_at: datetime | None = None) -> Clock | None:
+    """What is left of the pack's target, or whether it was met when it stopped; None without one or after the end."""
+    found = _severity(incident)
     seconds = found.clocks.target_seconds if found else None
-    if seconds is None or incident.resolved_at is not None:
+    if found is None or seconds is None or incident.resolved_at is not None:
         return None
+    if stopped_at is not None:
+        took = (stopped_at - incident.detected_at).total_seconds()
+        met = found.clocks.target_met(took)
+        name = f"{'Met' if met else 'Missed'} {span_text(seconds)}"
+        return Clock(name, clock_text(took), "still", "", "" if met else "danger")
     end = incident.detected_at + timedelta(seconds=seconds)
     left = (end - at).total_seconds()
     name = f"Left of {span_text(seconds)}" if left > 0 else f"Over {span_text(seconds)}"
@@ -32,7 +57,7 @@ def target_clock(incident: Incident, at: datetime) -> Clock | None:
 def clocks_of(incident: Incident, at: datetime) -> tuple[Clock, ...]:
     """Since detection, the time to answer while nobody has, and what is left of the time to resolve."""
     answer = None
-    found = severities(incident.policy_version_id).find(incident.severity)
+    found = _severity(incident)
     seconds = found.clocks.response_seconds if found else None
     if seconds is not None and incident.is_open and incident.acknowledged_at is None:
         end = incident.detected_at + timedelta(seconds=seconds)
@@ -43,4 +68,5 @@ def clocks_of(incident: Incident, at: datetime) -> tuple[Clock, ...]:
     elif incident.acknowledged_at is not None:
         waited = (incident.acknowledged_at - incident.detected_at).total_seconds()
         answer = Clock("First answer after", clock_text(waited), "still")
-    return tuple(clock for clock in (since_clock(incident, at), answer, target_clock(incident, at)) if clock)
+    target = target_clock(incident, at, stops_reached([incident]).get(incident.pk))
+    return tuple(clock for clock in (since_clock(incident, at), answer, target) if clock)

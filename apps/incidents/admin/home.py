@@ -17,7 +17,7 @@ from django.utils.safestring import SafeString
 from apps.catalog.models import Change
 from apps.catalog.queries import told_once
 from apps.foundation.clock import now
-from apps.incidents.admin.clocks import since_clock, target_clock
+from apps.incidents.admin.clocks import since_clock, stops_reached, target_clock
 from apps.incidents.admin.escalating import NextPage, next_pages
 from apps.incidents.admin.health import HealthLine, health_lines
 from apps.incidents.admin.showing import (
@@ -177,6 +177,7 @@ def _headline(cards: Sequence[IncidentCard], count: int, waiting: Sequence[Waiti
 def _cards(incidents: Sequence[Incident], zone: ZoneInfo, at: datetime) -> tuple[IncidentCard, ...]:
     held = current_roles(incident.pk for incident in incidents)
     pages = next_pages(incidents, zone, at)
+    stopped = stops_reached(incidents)
     cards: list[IncidentCard] = []
     for incident in incidents:
         commander = roles(incident.policy_version_id).commander
@@ -194,7 +195,7 @@ def _cards(incidents: Sequence[Incident], zone: ZoneInfo, at: datetime) -> tuple
                 commander_role=commander.name,
                 acknowledged=moment(incident.acknowledged_at, zone, at) if incident.acknowledged_at else None,
                 since=since_clock(incident, at),
-                target=target_clock(incident, at),
+                target=target_clock(incident, at, stopped.get(incident.pk)),
                 next_page=pages.get(incident.pk),
                 is_drill=incident.kind == Incident.Kind.DRILL,
                 is_private=incident.visibility == Incident.Visibility.PRIVATE,

@@ -16,7 +16,7 @@ _TEXT = {
     "spellcheck": "false",
     "autocomplete": "off",
     "wrap": "off",
-    "style": "white-space: pre; overflow: auto; font-family: var(--font-mono, ui-monospace, monospace)",
+    "style": "white-space: pre; overflow: auto",
 }
 
 

@@ -19,26 +19,56 @@ from unfold.decorators import display
 from apps.foundation.errors import DomainError
 from apps.people.admin.base import PortalModelAdmin, request_actor
 from apps.policies import diffs, operations
+from apps.policies.activation import followers_of
 from apps.policies.admin.forms import EditorForm
 from apps.policies.models import PolicyPack, PolicyVersion
 from apps.policies.sections import Problem
 
+_AROUND = 2
+_LONGEST_LINE = 160
+
+
+@dataclass(frozen=True, slots=True)
+class NumberedLine:
+    """A line of a text. `pointer` is as many spaces as stand before the mistake; None on lines without one."""
+
+    number: int
+    text: str
+    pointer: str | None = None
+
 
 @dataclass(frozen=True, slots=True)
 class ShownProblem:
-    """A problem with the line of text that it is in."""
+    """A problem with the line of text that it is in, and the lines around it."""
 
     problem: Problem
     excerpt: str
+    around: tuple[NumberedLine, ...] = ()
 
 
 def shown_problems(text: str, problems: list[Problem]) -> list[ShownProblem]:
     """Problems for the page, with their lines; at most `MOST_SHOWN`."""
     rows = text.replace("\r\n", "\n").split("\n")
     return [
-        ShownProblem(problem, rows[problem.line - 1].strip()[:160] if 0 < problem.line <= len(rows) else "")
+        ShownProblem(
+            problem,
+            rows[problem.line - 1].strip()[:_LONGEST_LINE] if 0 < problem.line <= len(rows) else "",
+            _around(rows, problem),
+        )
         for problem in problems[: operations.MOST_SHOWN]
     ]
+
+
+def _around(rows: list[str], problem: Problem) -> tuple[NumberedLine, ...]:
+    """The line of a problem with two before and two after; none where it is about the text as a whole."""
+    if not 0 < problem.line <= len(rows):
+        return ()
+    first, last = max(1, problem.line - _AROUND), min(len(rows), problem.line + _AROUND)
+    pointed = " " * (problem.column - 1) if 0 < problem.column <= _LONGEST_LINE else None
+    return tuple(
+        NumberedLine(number, rows[number - 1][:_LONGEST_LINE], pointed if number == problem.line else None)
+        for number in range(first, last + 1)
+    )
 
 
 @admin.register(PolicyPack)
@@ -123,6 +153,7 @@ def _safe_pack_view(request: HttpRequest, page: PackAdmin, object_id: str) -> Ht
         "pack": pack,
         "notes": (head or {}).get("notes", []),
         "versions": versions,
+        "followers": followers_of(pack, request.user),
         "may_edit": request.user.has_perm("policies.add_policyversion"),
     }
     return TemplateResponse(request, "policies/pack.html", context)
@@ -165,10 +196,9 @@ def _editor(request: HttpRequest, page: PackAdmin, pack: PolicyPack | None, text
 def _comparison(text: str) -> dict[str, Any]:
     """How a valid text differs from the active version of the pack that it names."""
     document = operations.checked_document(text)
-    pack = PolicyPack.objects.select_related("active_version").filter(slug=document["pack"]["slug"]).first()
-    if pack is None or pack.active_version is None:
+    active = operations.active_of(document)
+    if active is None:
         return {"compared_with": None}
-    active = pack.active_version
     return {
         "compared_with": active,
         "differences": diffs.structural(active.document, document),

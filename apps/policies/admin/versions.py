@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
@@ -16,9 +16,10 @@ from unfold.decorators import display
 
 from apps.people.admin.base import PortalModelAdmin, ReadOnlyAdmin
 from apps.policies import diffs, operations
+from apps.policies.activation import outlook
 from apps.policies.admin.forms import ReasonForm
 from apps.policies.models import PolicyVersion
-from apps.policies.queries import version_tables
+from apps.policies.queries import summary_table, version_tables
 from apps.policies.sections import Table
 
 
@@ -71,7 +72,10 @@ class VersionAdmin(ReadOnlyAdmin, PortalModelAdmin):
         form = ReasonForm(request.POST)
         reason = form.cleaned_data["reason"] if form.is_valid() else ""
         done = "Active: incidents declared from now on follow this version."
-        self.perform(request, operations.activate, version_id, reason=reason, done=done)
+        if self.perform(request, operations.activate, version_id, reason=reason, done=done) is not None:
+            version = PolicyVersion.objects.select_related("pack").get(pk=version_id)
+            for caution in outlook(version, request.user).cautions:
+                messages.warning(request, caution.message)
         return HttpResponseRedirect(reverse("admin:policies_policyversion_change", args=[version_id]))
 
 
@@ -83,31 +87,35 @@ def _safe_version_view(request: HttpRequest, page: VersionAdmin, object_id: str)
     if not page.has_view_permission(request, version):
         raise PermissionDenied
     active = version.pack.active_version
-    tables, outdated = _tables(version)
+    summary, tables, outdated = _tables(version)
+    may_activate = request.user.has_perm("policies.change_policypack")
+    is_active = active is not None and active.pk == version.pk
     context = {
         **page.admin_site.each_context(request),
         "title": f"{version.pack.name}, version {version.number}",
         "opts": page.model._meta,
         "version": version,
         "active": active,
-        "is_active": active is not None and active.pk == version.pk,
+        "is_active": is_active,
         "notes": version.document.get("pack", {}).get("notes", []),
+        "summary": summary,
         "tables": tables,
         "outdated": outdated,
         "form": ReasonForm(),
-        "may_activate": request.user.has_perm("policies.change_policypack"),
+        "may_activate": may_activate,
+        "outlook": outlook(version, request.user) if may_activate and not outdated else None,
         "may_edit": request.user.has_perm("policies.add_policyversion"),
     }
-    if active is not None and active.pk != version.pk:
+    if active is not None and not is_active:
         names = (f"version {active.number} (active)", f"version {version.number}")
         context["differences"] = diffs.structural(active.document, version.document)
         context["lines"] = diffs.lines(active.text, version.text, names=names)
     return TemplateResponse(request, "policies/version.html", context)
 
 
-def _tables(version: PolicyVersion) -> tuple[list[tuple[str, list[Table]]], bool]:
-    """The tables, and whether the text no longer fits the rules of this release (then there are none)."""
+def _tables(version: PolicyVersion) -> tuple[Table | None, list[tuple[str, list[Table]]], bool]:
+    """The summary, the tables, and whether the text no longer fits the rules of this release (then there are none)."""
     try:
-        return version_tables(version), False
+        return summary_table(version), version_tables(version), False
     except ValidationError:
-        return [], True
+        return None, [], True

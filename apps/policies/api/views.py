@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from django.db.models import Exists, OuterRef
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema, extend_schema_serializer
+from pydantic import ValidationError
 from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.foundation.errors import Invalid, NotFound
+from apps.foundation.errors import Conflict, Invalid, NotFound
 from apps.people.api.serializers import InputSerializer
 from apps.people.api.viewsets import PortalReadOnlyViewSet
 from apps.policies import diffs, operations
+from apps.policies.activation import outlook
 from apps.policies.documents import MOST_CHARACTERS
 from apps.policies.models import PolicyPack, PolicyVersion
+from apps.policies.queries import summary_table, version_tables
 
 _EXAMPLE = "pack:\n  slug: my-team\n  name: My team\nseverities: …\n"
 
@@ -119,11 +123,63 @@ class DiffSerializer(serializers.Serializer[Any]):
     unified = serializers.CharField(allow_blank=True)
 
 
+class TextDiffSerializer(serializers.Serializer[Any]):
+    """What a text would change against the active version of the pack that it names; null `against` for a new pack."""
+
+    against = serializers.IntegerField(allow_null=True, help_text="the id of the active version")
+    differences = DifferenceSerializer(many=True)
+    unified = serializers.CharField(allow_blank=True)
+
+
+class TableSerializer(serializers.Serializer[Any]):
+    """A section, or the summary of all, as people read it."""
+
+    section = serializers.CharField(allow_blank=True, help_text="empty for the summary")
+    title = serializers.CharField()
+    columns = serializers.ListField(child=serializers.CharField())
+    rows = serializers.ListField(child=serializers.ListField(child=serializers.CharField()))
+    note = serializers.CharField(allow_blank=True)
+
+
+class FollowerSerializer(serializers.Serializer[Any]):
+    """A team or a service whose new incidents follow the pack."""
+
+    kind = serializers.ChoiceField(choices=["team", "service"])
+    name = serializers.CharField()
+    url = serializers.CharField()
+
+
+class CautionSerializer(serializers.Serializer[Any]):
+    """What would not work, in a sentence, and the page where it can be put right."""
+
+    message = serializers.CharField()
+    url = serializers.CharField(allow_blank=True)
+
+
+class PinnedSerializer(serializers.Serializer[Any]):
+    """How many open incidents keep a version."""
+
+    number = serializers.IntegerField(help_text="of the version")
+    open_incidents = serializers.IntegerField()
+
+
+class OutlookSerializer(serializers.Serializer[Any]):
+    """What activating a version means: who follows it, what they lack, and which open incidents keep which version."""
+
+    followers = FollowerSerializer(many=True)
+    cautions = CautionSerializer(many=True)
+    pinned = PinnedSerializer(many=True)
+
+
 class PackViewSet(PortalReadOnlyViewSet):
     """Policy packs: how a team handles incidents."""
 
     scope_area = "policies"
-    action_permissions = {"check": "policies.add_policyversion", "bring": "policies.add_policyversion"}
+    action_permissions = {
+        "check": "policies.add_policyversion",
+        "bring": "policies.add_policyversion",
+        "compare": "policies.add_policyversion",
+    }
     queryset = PolicyPack.objects.select_related("active_version").defer(
         "active_version__text", "active_version__document"
     )
@@ -138,6 +194,20 @@ class PackViewSet(PortalReadOnlyViewSet):
         shown = [problem.as_json() for problem in problems[: operations.MOST_SHOWN]]
         return Response({"valid": not problems, "problems": shown})
 
+    @extend_schema(request=TextInput, responses=TextDiffSerializer, operation_id="policy_packs_diff")
+    @action(detail=False, methods=["post"], url_path="diff")
+    def compare(self, request: Request) -> Response:
+        """What a text would change against its pack's active version. Stores nothing; a wrong text is a problem."""
+        text = operations.normalized(self.inputs(TextInput)["text"])
+        document = operations.checked_document(text)
+        active = operations.active_of(document)
+        return Response(
+            {
+                "against": active.pk if active else None,
+                **_difference(active.document if active else {}, active.text if active else "", document, text),
+            }
+        )
+
     @extend_schema(request=ImportInput, responses={201: VersionDetailSerializer}, operation_id="policy_packs_import")
     @action(detail=False, methods=["post"], url_path="import")
     def bring(self, request: Request) -> Response:
@@ -147,6 +217,13 @@ class PackViewSet(PortalReadOnlyViewSet):
         """
         version = self.perform(operations.import_pack, **self.inputs(ImportInput))
         return self.answer(_versions().get(pk=version.pk), status=201, serializer_class=VersionDetailSerializer)
+
+
+def _difference(before: Any, old: str, after: Any, new: str, names: tuple[str, str] = ("active", "text")) -> Any:
+    return {
+        "differences": [each.as_json() for each in diffs.structural(before, after)],
+        "unified": "\n".join(diffs.unified(old, new, names=names)),
+    }
 
 
 def _versions() -> Any:
@@ -159,7 +236,12 @@ class VersionViewSet(PortalReadOnlyViewSet):
     """The immutable versions of policy packs."""
 
     scope_area = "policies"
-    action_permissions = {"activate": "policies.change_policypack", "diff": "policies.view_policyversion"}
+    action_permissions = {
+        "activate": "policies.change_policypack",
+        "outlook": "policies.change_policypack",
+        "diff": "policies.view_policyversion",
+        "tables": "policies.view_policyversion",
+    }
     queryset = PolicyVersion.objects.all()
     serializer_class = VersionDetailSerializer
     filterset_fields = ("pack__slug",)
@@ -190,13 +272,33 @@ class VersionViewSet(PortalReadOnlyViewSet):
         version = self.get_object()
         other = self._other(version, request.query_params.get("against", ""))
         names = (str(other), str(version))
-        return Response(
-            {
-                "against": other.pk,
-                "differences": [d.as_json() for d in diffs.structural(other.document, version.document)],
-                "unified": "\n".join(diffs.unified(other.text, version.text, names=names)),
-            }
-        )
+        found = _difference(other.document, other.text, version.document, version.text, names)
+        return Response({"against": other.pk, **found})
+
+    @extend_schema(responses=TableSerializer(many=True), filters=False)
+    @action(detail=True, methods=["get"], pagination_class=None)
+    def tables(self, request: Request, pk: str) -> Response:
+        """The version as people read it: the summary by severity, then the tables of each section.
+
+        An old text that no longer fits the rules of this release is a conflict with the code `outdated_pack`.
+        """
+        version = self.get_object()
+        try:
+            summary, sections = summary_table(version), version_tables(version)
+        except ValidationError as error:
+            raise Conflict(f"{version} does not fit the rules of this release.", code="outdated_pack") from error
+        named = [("", summary)] if summary else []
+        named += [(name, table) for name, tables in sections for table in tables]
+        return Response([{"section": name, **asdict(table)} for name, table in named])
+
+    @extend_schema(responses=OutlookSerializer)
+    @action(detail=True, methods=["get"])
+    def outlook(self, request: Request, pk: str) -> Response:
+        """What activating this version means. Cautions never stop an activation."""
+        found = outlook(self.get_object(), request.user)
+        pinned = [{"number": number, "open_incidents": count} for number, count in found.pinned.items()]
+        told = {"followers": [asdict(each) for each in found.followers], "pinned": pinned}
+        return Response({**told, "cautions": [caution.as_json() for caution in found.cautions]})
 
     def _other(self, version: PolicyVersion, named: str) -> PolicyVersion:
         if not named:

@@ -62,7 +62,7 @@ def _label(slug: str, lifecycle: Lifecycle) -> str:
 def _figure(slug: str, label: str, start: datetime | None, end: datetime | None, clocks: Clocks) -> Figure:
     """The same formula as `incidents.metrics`: never negative, also when a corrected start lies after the end."""
     seconds = max(0.0, (end - start).total_seconds()) if start and end else None
-    limit = {ACKNOWLEDGED: clocks.response_seconds, RESOLVED: clocks.target_seconds}.get(slug)
+    limit = {ACKNOWLEDGED: clocks.response_seconds, clocks.stop: clocks.target_seconds}.get(slug)
     met = None if limit is None or seconds is None else seconds < limit
     limit_text = f"less than {span_words(limit)}" if limit is not None else ""
     return Figure(slug, label, seconds, span_words(seconds), limit, limit_text, met)
