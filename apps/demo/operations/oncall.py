@@ -11,7 +11,8 @@ from apps.foundation.actor import Actor
 from apps.foundation.clock import now
 from apps.foundation.operations import operation
 from apps.oncall.models import RoleBinding, Rotation
-from apps.oncall.operations import add_override, bind_role, create_rotation
+from apps.oncall.operations import add_coverage, add_override, bind_role, create_rotation, request_swap
+from apps.oncall.queries import shifts_of
 from apps.people.models import User
 
 
@@ -47,9 +48,16 @@ def _bind(
 
 @operation
 def seed_cover(people: Mapping[str, User], *, actor: Actor) -> None:
-    """Ines covers the live operations for two days, from the day after tomorrow; only while nobody ever covered."""
+    """A cover, extra people for a launch and an open swap in the days to come; only while nobody ever covered."""
     rotation = Rotation.objects.get(slug="live-operations-secondary")
     if rotation.overrides.exists():
         return
     start = (now() + timedelta(days=2)).replace(minute=0, second=0, microsecond=0)
     add_override(rotation.pk, people["ines"].pk, start, start + timedelta(days=2), reason="Lena travels", actor=actor)
+    launch = Rotation.objects.get(slug="live-operations-primary")
+    add_coverage(launch.pk, [people["yuki"].pk], start, start + timedelta(days=1), reason="Season launch", actor=actor)
+    shop = Rotation.objects.get(slug="payments-primary")
+    on_then = shifts_of(shop.pk, start, start + timedelta(hours=8))
+    if on_then:
+        ends_at = min(on_then[0].ends_at, start + timedelta(hours=8))
+        request_swap(shop.pk, start, ends_at, user_id=on_then[0].user_id, reason="Dentist", actor=actor)
