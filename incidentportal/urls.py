@@ -7,6 +7,7 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 
 from apps.engine.views import healthz, metrics, readyz
+from incidentportal.installable import manifest, service_worker
 
 handler500 = "apps.people.api.problems.crashed"
 
@@ -15,6 +16,8 @@ urlpatterns = [
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),
     path("metrics", metrics, name="metrics"),
+    path("manifest.webmanifest", manifest, name="manifest"),
+    path("service-worker.js", service_worker, name="service-worker"),
     path("", include("incidentportal.api")),
     path("", include("apps.paging.urls")),
     path("", include("apps.messaging.hooks.urls")),

@@ -176,6 +176,18 @@ def activate_connection(connection_id: int, *, actor: Actor) -> Connection:
 
 
 @operation
+def update_connection(connection_id: int, *, state: str | None = None, actor: Actor, **changes: Any) -> Connection:
+    """Change fields and state in one go: `change_connection`, then `pause_connection` or `activate_connection`."""
+    found = _locked(connection_id, actor)
+    if changes:
+        found = change_connection(connection_id, **changes, actor=actor)
+    if state is not None and state != found.state:
+        verb = pause_connection if state == Connection.State.PAUSED else activate_connection
+        found = verb(connection_id, actor=actor)
+    return found
+
+
+@operation
 def delete_connection(connection_id: int, *, actor: Actor) -> None:
     """Forget it with its secrets; its history stays. Destinations that named it use the first other of the kind."""
     found = _locked(connection_id, actor)

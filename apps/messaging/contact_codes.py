@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -13,33 +12,32 @@ from django.urls import reverse
 from apps.engine.models import Event
 from apps.foundation.actor import Actor
 from apps.foundation.clock import now
-from apps.foundation.errors import Conflict, NotFound
-from apps.foundation.operations import operation
 from apps.foundation.subjects import Subject
 from apps.messaging.drafts import NewMessage
 from apps.messaging.models import Message
 from apps.messaging.operations import enqueue_many
-from apps.people.events import ContactPointAdded
+from apps.people.events import ContactCodeWanted, ContactPointAdded
 from apps.people.models import ContactPoint
 from apps.people.operations import note_reminder
-from apps.people.permissions import require
-from apps.people.queries import contact_code, user_of, visible_contact_points
+from apps.people.queries import contact_code
 
 SUBSCRIBER = "messaging.contact_codes"
-KINDS = [ContactPointAdded.kind]
+KINDS = [ContactPointAdded.kind, ContactCodeWanted.kind]
 BATCH = 100
 
 
 def send_code(event: Event) -> None:
     """Queue the code for the address that was added; nothing when it is gone or verified. A repeat changes nothing.
 
-    The message has no recipient on purpose: one's own messages can be read in the portal, where the code would
-    prove nothing.
+    When somebody wants it once more, a verified address gets it too: that is a test. The message has no recipient on
+    purpose: one's own messages can be read in the portal, where the code would prove nothing.
     """
-    point = ContactPoint.objects.filter(
-        pk=event.payload["contact_point_id"], state=ContactPoint.State.UNVERIFIED
-    ).first()
-    if point is not None:
+    point = ContactPoint.objects.filter(pk=event.payload["contact_point_id"]).first()
+    if point is None or point.state == ContactPoint.State.DISABLED:
+        return
+    if event.kind == ContactCodeWanted.kind:
+        enqueue_many([_code(point, f"contact-code:{point.pk}:event:{event.pk}")])
+    elif point.state == ContactPoint.State.UNVERIFIED:
         enqueue_many([_code(point, f"contact-code:{point.pk}:{contact_code(point)}")])
 
 
@@ -76,24 +74,6 @@ def _to(point: ContactPoint, key: str, title: str, body: str, recipient_id: int 
 
 def _page_of(point: ContactPoint) -> str:
     return f"{settings.PUBLIC_URL}{reverse('admin:people_contactpoint_change', args=[point.pk])}"
-
-
-@operation
-def send_contact_code(contact_point_id: int, *, actor: Actor) -> None:
-    """Send the code once more, as a test that the address works; each call sends one.
-
-    For the owner, or with `people.change_contactpoint`. Raises NotFound, Forbidden, Conflict for a disabled one.
-    """
-    user = user_of(actor)
-    rows = visible_contact_points(user) if user else ContactPoint.objects.none()
-    point = (ContactPoint.objects.all() if actor.is_system else rows).filter(pk=contact_point_id).first()
-    if point is None:
-        raise NotFound("There is no such contact point.")
-    if point.user_id != actor.user_id:
-        require(actor, "people.change_contactpoint")
-    if point.state == ContactPoint.State.DISABLED:
-        raise Conflict("This address is disabled.", code="contact_point_disabled")
-    enqueue_many([_code(point, f"contact-code:{point.pk}:{uuid.uuid4().hex}")])
 
 
 # --- when the proof is old ---

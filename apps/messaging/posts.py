@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -85,8 +86,10 @@ def follow_up(news: Sequence[News]) -> None:
     """
     if not news:
         return
-    of = {item.subject: item for item in news}
+    of: dict[Subject, list[News]] = defaultdict(list)
     about = Q()
+    for item in news:
+        of[item.subject].append(item)
     for subject in of:
         about |= Q(subject_kind=subject.kind, subject_key=subject.key)
     sent = (
@@ -97,7 +100,8 @@ def follow_up(news: Sequence[News]) -> None:
     drafts = [
         draft
         for message in sent
-        if (draft := _following(message, of[Subject(message.subject_kind, message.subject_key)])) is not None
+        for item in of[Subject(message.subject_kind, message.subject_key)]
+        if (draft := _following(message, item)) is not None
     ]
     enqueue_many(drafts)
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -167,7 +167,8 @@ def _push(text: str) -> Checked:
 
 
 def _apprise(text: str) -> Checked:
-    parts = _parts(text)
+    # What follows a colon may be half of a token, so nobody asks for a port here.
+    parts = _parts(text, port=False)
     if parts.scheme not in APPRISE_SCHEMES | set(settings.APPRISE_SCHEMES):
         raise _wrong("Give an Apprise address of a service such as ntfys://, tgram:// or workflows://.")
     named = {pair.partition("=")[0].lower() for pair in parts.query.split("&")}
@@ -179,10 +180,10 @@ def _apprise(text: str) -> Checked:
     return _marked(f"{parts.scheme}://{host}", text)
 
 
-def _parts(text: str) -> Any:
+def _parts(text: str, *, port: bool = True) -> SplitResult:
     try:
         parts = urlsplit(text)
-        _ = parts.hostname, parts.port
+        _ = parts.hostname, parts.port if port else None
     except ValueError as error:
         raise _wrong("This is not an address.") from error
     return parts

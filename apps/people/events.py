@@ -19,6 +19,16 @@ class ContactPointAdded(DomainEvent):
 
 
 @dataclass(frozen=True)
+class ContactCodeWanted(DomainEvent):
+    """Somebody wants the code of an address once more, to see that it works."""
+
+    kind: ClassVar[str] = "people.contact_code_wanted"
+
+    contact_point_id: int
+    user_id: int
+
+
+@dataclass(frozen=True)
 class TokenCreated(DomainEvent):
     """A bearer token came into being."""
 

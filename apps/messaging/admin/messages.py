@@ -14,6 +14,7 @@ from unfold.decorators import action, display
 
 from apps.foundation.subjects import Subject, subject_title, subject_url
 from apps.messaging import operations
+from apps.messaging.admin.device import device_view
 from apps.messaging.admin.inbox import inbox_view
 from apps.messaging.models import Attempt, Message
 from apps.messaging.queries import WAITING, may_read_text, visible_to
@@ -32,6 +33,7 @@ _FIELDS = (
     "shown_state",
     "recipient",
     "endpoint",
+    "destination",
     "about",
     "priority",
     "attempts",
@@ -40,6 +42,8 @@ _FIELDS = (
     "last_look_at",
     "maybe_sent_at",
     "sent_at",
+    "delivered_at",
+    "fallback_at",
     "lease_until",
     "provider_id",
     "last_error",
@@ -68,7 +72,7 @@ class MessageAdmin(ReadOnlyAdmin, PortalModelAdmin):
     list_display = ("created_at", "title", "channel", "whom", "shown_state", "attempts", "sent_at", "last_error_start")
     list_filter = ("state", "channel")
     search_fields = ("title", "recipient__username", "recipient__display_name", "endpoint__name")
-    list_select_related = ("recipient", "endpoint")
+    list_select_related = ("recipient", "endpoint", "destination")
     ordering = ("-id",)
     inlines = (AttemptInline,)
     actions_detail = ("send_again",)
@@ -79,7 +83,9 @@ class MessageAdmin(ReadOnlyAdmin, PortalModelAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         # Everybody has own messages; the guardian tables that the base would ask do not exist for these rows.
-        return self.visible_to(request, super().get_queryset(request)).select_related("recipient", "endpoint")
+        return self.visible_to(request, super().get_queryset(request)).select_related(
+            "recipient", "endpoint", "destination"
+        )
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return request.user.is_authenticated
@@ -99,6 +105,8 @@ class MessageAdmin(ReadOnlyAdmin, PortalModelAdmin):
     def whom(self, message: Message) -> str:
         if message.recipient is not None:
             return message.recipient.name
+        if message.destination is not None:
+            return message.destination.name
         return message.endpoint.name if message.endpoint is not None else "an address"
 
     @display(description="State", ordering="state", label=STATE_COLOURS)
@@ -125,7 +133,12 @@ class MessageAdmin(ReadOnlyAdmin, PortalModelAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         inbox = self.admin_site.admin_view(partial(inbox_view, site=self.admin_site))
-        return [path("inbox/", inbox, name="messaging_message_inbox"), *super().get_urls()]
+        device = self.admin_site.admin_view(partial(device_view, site=self.admin_site))
+        return [
+            path("inbox/", inbox, name="messaging_message_inbox"),
+            path("device/", device, name="messaging_message_device"),
+            *super().get_urls(),
+        ]
 
     @action(description="My inbox", icon="inbox", url_path="to-inbox")
     def to_inbox(self, request: HttpRequest) -> HttpResponse:

@@ -8,8 +8,8 @@ from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_sc
 from rest_framework import serializers
 
 from apps.foundation.subjects import Subject, subject_title, subject_url
-from apps.messaging import endpoints, operations
-from apps.messaging.models import Attempt, Message, WebhookEndpoint
+from apps.messaging import connections, endpoints, operations
+from apps.messaging.models import Attempt, Connection, Destination, Message, WebhookEndpoint
 from apps.messaging.queries import may_read_text
 from apps.people.api.serializers import InputSerializer
 
@@ -70,6 +70,7 @@ class MessageSerializer(serializers.ModelSerializer[Message]):
 
     recipient = serializers.IntegerField(source="recipient_id", read_only=True, allow_null=True)
     endpoint = serializers.IntegerField(source="endpoint_id", read_only=True, allow_null=True)
+    destination = serializers.IntegerField(source="destination_id", read_only=True, allow_null=True)
     replay_of = serializers.IntegerField(source="replay_of_id", read_only=True, allow_null=True)
     address = serializers.SerializerMethodField()
 
@@ -82,6 +83,7 @@ class MessageSerializer(serializers.ModelSerializer[Message]):
             "title",
             "recipient",
             "endpoint",
+            "destination",
             "address",
             "subject_kind",
             "subject_key",
@@ -92,6 +94,9 @@ class MessageSerializer(serializers.ModelSerializer[Message]):
             "last_look_at",
             "maybe_sent_at",
             "sent_at",
+            "delivered_at",
+            "fallback_at",
+            "provider_id",
             "last_error",
             "replay_of",
         )
@@ -218,3 +223,105 @@ class ReplayInput(InputSerializer):
     """Which messages of the endpoint go once more."""
 
     message_ids = row_ids(endpoints.MOST_REPLAYS)
+
+
+class PushKeySerializer(serializers.Serializer[Any]):
+    """What a browser subscribes with."""
+
+    public_key = serializers.CharField(help_text="uncompressed P-256 point, base64url")
+
+
+class ConnectionSerializer(serializers.ModelSerializer[Connection]):
+    """An account of the portal's at a provider, without its secrets."""
+
+    callback_url = serializers.SerializerMethodField(help_text="where the provider calls back; empty: it never does")
+
+    class Meta:
+        model = Connection
+        fields = (
+            "id",
+            "name",
+            "kind",
+            "base_url",
+            "account",
+            "sender",
+            "callback_url",
+            "state",
+            "broken_at",
+            "broken_detail",
+            "created_at",
+        )
+        read_only_fields = fields
+
+    def get_callback_url(self, connection: Connection) -> str:
+        return connections.callback_address(connection)
+
+
+class ConnectionFields(InputSerializer):
+    """What may be given of a connection."""
+
+    base_url = serializers.CharField(max_length=300, required=False, allow_blank=True)
+    account = serializers.CharField(max_length=80, required=False, allow_blank=True)
+    sender = serializers.CharField(max_length=80, required=False, allow_blank=True)
+    token = serializers.CharField(max_length=500, required=False, allow_blank=True, write_only=True)
+    signing_secret = serializers.CharField(max_length=2000, required=False, allow_blank=True, write_only=True)
+
+
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample(
+            "Slack", value={"name": "Slack", "kind": "slack", "token": "xoxb-1", "signing_secret": "8f742231b10e"}
+        )
+    ]
+)
+class ConnectionInput(ConnectionFields):
+    """A new connection."""
+
+    name = serializers.CharField(max_length=120)
+    kind = serializers.ChoiceField(choices=sorted(connections.NEEDED))
+
+
+@extend_schema_serializer(examples=[OpenApiExample("Pause", value={"state": "paused"})])
+class ConnectionChangeInput(ConnectionFields):
+    """What changes; empty secrets stay as they are."""
+
+    name = serializers.CharField(max_length=120, required=False)
+    state = serializers.ChoiceField(choices=Connection.State.choices, required=False)
+
+
+@extend_schema_serializer(examples=[OpenApiExample("A channel", value={"address": "#incidents"})])
+class TestInput(InputSerializer):
+    """Where the test goes."""
+
+    address = serializers.CharField(max_length=500)
+
+
+class DestinationSerializer(serializers.ModelSerializer[Destination]):
+    """A place of a team; of a target that is a secret, what may be shown."""
+
+    connection = serializers.IntegerField(source="connection_id", read_only=True, allow_null=True)
+
+    class Meta:
+        model = Destination
+        fields = ("id", "kind", "name", "target", "connection", "broken_at", "broken_detail", "created_at")
+        read_only_fields = fields
+
+
+@extend_schema_serializer(
+    examples=[OpenApiExample("A channel", value={"kind": "slack", "name": "#alerts", "target": "#alerts"})]
+)
+class DestinationInput(InputSerializer):
+    """A new destination."""
+
+    kind = serializers.ChoiceField(choices=Destination.Kind.choices)
+    name = serializers.CharField(max_length=120)
+    target = serializers.CharField(max_length=2000)
+    connection_id = serializers.IntegerField(required=False, min_value=1, max_value=LARGEST_ID)
+
+
+@extend_schema_serializer(examples=[OpenApiExample("Rename", value={"name": "#alerts-economy"})])
+class DestinationChangeInput(InputSerializer):
+    """What changes."""
+
+    name = serializers.CharField(max_length=120, required=False)
+    target = serializers.CharField(max_length=2000, required=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rest_framework.routers import BaseRouter
 
-from apps.messaging.api import views
+from apps.messaging.api import channel_views, views
 
 
 def register(router: BaseRouter) -> None:
@@ -12,3 +12,6 @@ def register(router: BaseRouter) -> None:
     router.register("inbox", views.InboxViewSet, basename="inbox")
     router.register("messages", views.MessageViewSet, basename="message")
     router.register("webhook-endpoints", views.WebhookEndpointViewSet, basename="webhook-endpoint")
+    router.register("connections", channel_views.ConnectionViewSet, basename="connection")
+    router.register("destinations", channel_views.DestinationViewSet, basename="destination")
+    router.register("push-key", channel_views.PushKeyViewSet, basename="push-key")

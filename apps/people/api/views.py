@@ -73,7 +73,21 @@ class ContactPointSerializer(serializers.ModelSerializer[ContactPoint]):
 
     class Meta:
         model = ContactPoint
-        fields = ("id", "user", "kind", "address", "label", "position", "state", "verified_at")
+        fields = (
+            "id",
+            "user",
+            "kind",
+            "address",
+            "label",
+            "position",
+            "state",
+            "verified_at",
+            "confirmed_at",
+            "reminded_at",
+            "external_id",
+            "broken_at",
+            "broken_detail",
+        )
         read_only_fields = fields
 
 
@@ -84,7 +98,10 @@ class ContactPointInput(InputSerializer):
     """A new address; it belongs to the caller unless `user` says otherwise."""
 
     kind = serializers.ChoiceField(choices=ContactPoint.Kind.choices)
-    address = serializers.CharField(max_length=500)
+    address = serializers.CharField(
+        max_length=2000,
+        help_text="of a push: the browser's subscription as JSON. What is a secret is never shown again",
+    )
     label = serializers.CharField(  # type: ignore[assignment]  # DRF takes fields out of the class
         max_length=80, required=False, allow_blank=True
     )
@@ -198,7 +215,9 @@ class ContactPointViewSet(PortalReadOnlyViewSet):
     """Addresses at which people are paged: one's own; everybody's with `people.view_contactpoint`."""
 
     scope_area = "people"
-    action_permissions = dict.fromkeys(("list", "retrieve", "create", "verify", "disable", "destroy"))
+    action_permissions = dict.fromkeys(
+        ("list", "retrieve", "create", "verify", "confirm", "send_code", "disable", "destroy")
+    )
     queryset = ContactPoint.objects.all()
     serializer_class = ContactPointSerializer
     filterset_fields = ("user", "kind", "state")
@@ -220,6 +239,22 @@ class ContactPointViewSet(PortalReadOnlyViewSet):
         self.expected_version(self.get_object())
         given = self.inputs(CodeInput)
         return self.answer(self.perform(operations.verify_contact_point, int(pk), code=given["code"]))
+
+    @extend_schema(request=NothingInput, responses=ContactPointSerializer)
+    @action(detail=True, methods=["post"])
+    def confirm(self, request: Request, pk: str) -> Response:
+        """Acknowledge that a verified address still reaches one."""
+        self.inputs(NothingInput)
+        self.expected_version(self.get_object())
+        return self.answer(self.perform(operations.confirm_contact_point, int(pk)))
+
+    @extend_schema(request=NothingInput, responses={202: ContactPointSerializer})
+    @action(detail=True, methods=["post"], url_path="send-code")
+    def send_code(self, request: Request, pk: str) -> Response:
+        """Send the code there once more, which also tests the address."""
+        self.inputs(NothingInput)
+        self.expected_version(self.get_object())
+        return self.answer(self.perform(operations.want_contact_code, int(pk)), status=202)
 
     @extend_schema(request=NothingInput, responses=ContactPointSerializer)
     @action(detail=True, methods=["post"])

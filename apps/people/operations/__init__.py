@@ -11,6 +11,7 @@ from apps.people.operations.contact_points import (
     prove_contact_point,
     remove_contact_point,
     verify_contact_point,
+    want_contact_code,
 )
 from apps.people.operations.tokens import (
     create_service_account,
@@ -39,4 +40,5 @@ __all__ = [
     "set_groups",
     "sync_groups",
     "verify_contact_point",
+    "want_contact_code",
 ]

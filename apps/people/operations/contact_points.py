@@ -12,7 +12,7 @@ from apps.foundation.operations import operation
 from apps.foundation.subjects import Subject
 from apps.people.addresses import check_address
 from apps.people.crypto import seal
-from apps.people.events import ContactPointAdded
+from apps.people.events import ContactCodeWanted, ContactPointAdded
 from apps.people.models import ContactPoint, User
 from apps.people.permissions import allowed, require
 from apps.people.queries import contact_code
@@ -120,6 +120,20 @@ def _confirm(point: ContactPoint, external_id: str = "") -> None:
     point.confirmed_at, point.reminded_at = now(), None
     point.external_id = external_id or point.external_id
     point.save(update_fields=["confirmed_at", "reminded_at", "external_id"])
+
+
+@operation
+def want_contact_code(contact_point_id: int, *, actor: Actor) -> ContactPoint:
+    """Have the code sent to an address once more, which also tests it; each call sends one.
+
+    Raises Conflict for a disabled address, NotFound, Forbidden.
+    """
+    point = _own_contact_point(contact_point_id, "people.change_contactpoint", actor)
+    if point.state == ContactPoint.State.DISABLED:
+        raise Conflict("This address is disabled.", code="contact_point_disabled")
+    event = ContactCodeWanted(contact_point_id=point.pk, user_id=point.user_id)
+    publish(event, subject=Subject("user", str(point.user_id)), actor=actor)
+    return point
 
 
 @operation
