@@ -57,17 +57,20 @@ def incidents(count: int, team: Any) -> list[Any]:
     return made
 
 
-def due_in(seconds: float) -> str:
-    """Make the next call of each incident fall due at one instant; that instant in ISO format."""
+def due_in(seconds: float, most: int | None = None) -> str:
+    """Make the next call of each incident, or of `most`, fall due at one instant; that instant in ISO format."""
+    from django.db.models import F
+
     from apps.engine.models import Timer
     from apps.foundation.clock import now
     from apps.paging.models import EscalationRun
 
     at = now() + timedelta(seconds=seconds)
-    callers = EscalationRun.objects.filter(track=EscalationRun.Track.MANAGEMENT).values_list("pk", flat=True)
-    Timer.objects.filter(kind="paging.escalate", state=Timer.State.PENDING, key__in=[str(pk) for pk in callers]).update(
-        due_at=at, try_at=at
-    )
+    callers = EscalationRun.objects.filter(track=EscalationRun.Track.MANAGEMENT, state=EscalationRun.State.RUNNING)
+    keys = [str(pk) for pk in callers.order_by("pk").values_list("pk", flat=True)[:most]]
+    # A step is due by when its run began; the timer only says when to look.
+    EscalationRun.objects.filter(pk__in=keys).update(started_at=F("started_at") - F("next_due_at") + at, next_due_at=at)
+    Timer.objects.filter(kind="paging.escalate", state=Timer.State.PENDING, key__in=keys).update(due_at=at, try_at=at)
     return at.isoformat()
 
 
@@ -76,6 +79,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--incidents", type=int, default=1000)
     parser.add_argument("--due-in", type=float, default=8.0, help="seconds from the end of seeding")
+    parser.add_argument("--due", type=int, help="how many fall due together; all unless given")
     parser.add_argument("--mail", action="store_true", help="people have mail addresses, not only inboxes")
     parser.add_argument("--integration", action="store_true", help="also make an Alertmanager integration")
     options = parser.parse_args()
@@ -85,7 +89,7 @@ def main() -> None:
     django.setup()
     team = organisation(with_mail=options.mail)
     incidents(options.incidents, team)
-    told: dict[str, Any] = {"due_at": due_in(options.due_in)}
+    told: dict[str, Any] = {"due_at": due_in(options.due_in, options.due)}
     if options.integration:
         from apps.alerts.operations import create_integration
         from apps.foundation.actor import Actor

@@ -114,6 +114,12 @@ SIDEBAR: tuple[tuple[str, tuple[Entry, ...]], ...] = (
             Entry("Swaps", "swap_calls", "oncall_swap_changelist", ("oncall.view_swap",)),
             Entry("Holidays", "event", "oncall_holidaycalendar_changelist", ("oncall.view_holidaycalendar",)),
             Entry("Who is paged", "badge", "oncall_rolebinding_changelist", ("oncall.view_rolebinding",)),
+            Entry(
+                "Maintenance",
+                "engineering",
+                "paging_maintenancewindow_changelist",
+                ("paging.view_maintenancewindow",),
+            ),
             Entry("Runbooks", "menu_book", "runbooks_runbook_changelist", ("runbooks.view_runbook",)),
             Entry("Mitigations", "healing", "runbooks_mitigation_changelist", ("runbooks.view_mitigation",)),
             Entry("Configs", "tune", "state_configdocument_changelist", ("state.view_configdocument",)),

@@ -319,6 +319,7 @@ SPECTACULAR_SETTINGS = {
         "SwapState": "apps.oncall.models.Swap.State",
         "EscalationRunTrack": "apps.paging.models.EscalationRun.Track",
         "EscalationRunState": "apps.paging.models.EscalationRun.State",
+        "EscalationCondition": "apps.paging.conditions.CHOICES",
         "PageState": "apps.paging.models.Page.State",
         "AcknowledgementVia": "apps.paging.models.Acknowledgement.Via",
         "UserKind": "apps.people.models.User.Kind",

@@ -27,7 +27,7 @@ class Paged(DomainEvent):
 
 @dataclass(frozen=True)
 class NobodyReachable(DomainEvent):
-    """A level, or a role that a person wanted, had nobody on call; the next level was taken where there is one."""
+    """A level, a trigger, or a role that a person wanted, had nobody on call; the next level was taken."""
 
     kind: ClassVar[str] = "paging.nobody_reachable"
     track: str
@@ -88,3 +88,88 @@ class EscalationRestarted(DomainEvent):
     kind: ClassVar[str] = "paging.escalation_restarted"
     tracks: list[str]
     severity: str
+
+
+@dataclass(frozen=True)
+class PartlyAcknowledged(DomainEvent):
+    """Somebody took notice, but a level that was called asks for more people; the page track goes on."""
+
+    kind: ClassVar[str] = "paging.partly_acknowledged"
+    run: int
+    user_id: int
+    name: str
+    via: str
+    count: int
+    needed: int
+
+
+@dataclass(frozen=True)
+class Unacknowledged(DomainEvent):
+    """An acknowledged page track began anew: nothing had happened since, or somebody took the answer back."""
+
+    kind: ClassVar[str] = "paging.unacknowledged"
+    run: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Snoozed(DomainEvent):
+    """Nobody is called until an instant (ISO 8601, UTC)."""
+
+    kind: ClassVar[str] = "paging.snoozed"
+    until: str
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Held(DomainEvent):
+    """It opened in a maintenance window: nobody is called before its end (ISO 8601, UTC)."""
+
+    kind: ClassVar[str] = "paging.held"
+    window_id: int
+    of: str
+    reason: str
+    until: str
+    run: int
+
+
+@dataclass(frozen=True)
+class Resumed(DomainEvent):
+    """What was snoozed or held (`after`: snooze, maintenance) escalates from its first level."""
+
+    kind: ClassVar[str] = "paging.resumed"
+    after: str
+    run: int
+
+
+@dataclass(frozen=True)
+class ConditionMarked(DomainEvent):
+    """Something that triggers listen to holds now, or its amount changed."""
+
+    kind: ClassVar[str] = "paging.condition_marked"
+    condition: str
+    name: str
+    amount: int | None
+    note: str
+
+
+@dataclass(frozen=True)
+class ConditionCleared(DomainEvent):
+    """It holds no longer. Who was called because of it stays called."""
+
+    kind: ClassVar[str] = "paging.condition_cleared"
+    condition: str
+    name: str
+
+
+@dataclass(frozen=True)
+class MaintenancePlanned(DomainEvent):
+    """A maintenance window was made or changed. Its subject is the window's team, if it has one."""
+
+    kind: ClassVar[str] = "paging.maintenance_planned"
+    window_id: int
+    of: str
+    starts_at: str
+    ends_at: str
+    reason: str

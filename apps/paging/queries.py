@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from typing import cast
 
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import QuerySet
 
 from apps.foundation.clock import now
 from apps.foundation.subjects import Subject, visible_subjects
-from apps.oncall.queries import Roster, roster
-from apps.paging.models import EscalationRun, Page
-from apps.paging.plan import Plan, StepKind, plan_of
-from apps.paging.policy import Track, escalation
+from apps.paging.models import EscalationCondition, EscalationRun, MaintenanceWindow, Page
+from apps.paging.people import Reach, reach_of
+from apps.paging.plan import StepKind
+from apps.paging.policy import Call, Level
+from apps.paging.standing import Plans
 from apps.people.models import User
 
 
@@ -33,6 +33,7 @@ class Upcoming:
     repeat: int
     step: int
     last_call: bool
+    why: str = ""
 
     def as_json(self) -> dict[str, object]:
         """The same for an API."""
@@ -59,47 +60,51 @@ def upcoming(subject: Subject) -> list[Upcoming]:
 def upcoming_of(runs: Sequence[EscalationRun], *, steps_each: int | None = None) -> dict[int, list[Upcoming]]:
     """The steps to come of many runs by their id, for each run in order; a constant number of queries.
 
-    `steps_each` limits how many are given for each run.
+    `steps_each` limits how many are given for each run. What only a trigger that nobody marked would call is not told.
     """
-    at = now()
+    at, plans = now(), Plans()
     running = [run for run in runs if run.state == EscalationRun.State.RUNNING]
-    plans = {run.pk: plan_of(escalation(run.policy_version_id), run.severity, _track(run)) for run in running}
-    people = roster({(run.team_id, role) for run in running for role in plans[run.pk].roles}, since=at)
+    plans.read_activity(running)
+    reach = reach_of([(run, call) for run in running for call in plans.of(run).calls], since=at)
     found: dict[int, list[Upcoming]] = {run.pk: [] for run in runs}
     for run in running:
-        found[run.pk] = _forecast(run, plans[run.pk], people, at)[:steps_each]
+        found[run.pk] = _forecast(run, plans, reach, at)[:steps_each]
     ids = {user_id for steps in found.values() for item in steps for user_id in item.user_ids}
     names = {user.pk: user.name for user in User.objects.filter(pk__in=ids)} if ids else {}
     return {pk: [_named(item, names) for item in steps] for pk, steps in found.items()}
 
 
-def _track(run: EscalationRun) -> Track:
-    return cast("Track", run.track)
-
-
-def _forecast(run: EscalationRun, plan: Plan, people: Roster, at: datetime) -> list[Upcoming]:
+def _forecast(run: EscalationRun, plans: Plans, reach: Reach, at: datetime) -> list[Upcoming]:
     """The steps that are left; a repeat counts on the levels before it reaching whom they name."""
+    plan, facts = plans.of(run), plans.facts(run)
     reached, found = run.level, []
-    for number, step in list(enumerate(plan.steps))[run.step :]:
-        planned = run.next_due_at if number == run.step and run.next_due_at else step.due_at(run.started_at)
-        level, users = step.level, []
+    waking = plans.path(run).waking_hours
+    for number, item in enumerate(plan.pending(facts), start=run.step):
+        step = item.step
+        if step.kind is StepKind.NEXT:
+            step = plan.next_level(facts) or step
+        called: Call | None = step.call
+        users: list[int] = []
         for candidate in plan.candidates(step, reached):
-            users = [pk for role in candidate.roles for pk in people.people(run.team_id, role, max(planned, at))]
-            if users:
-                level, reached = candidate, candidate.level
+            people = reach.people(run, candidate, max(item.due_at, at), waking=waking, again=bool(step.repeat))
+            if people:
+                called, users = candidate, list(people)
                 break
+        level = called if isinstance(called, Level) else None
+        reached = level.level if level is not None and users else reached
         found.append(
             Upcoming(
                 track=run.track,
                 level=level.level if level else 0,
                 name=level.name if level else step.name,
-                due_at=planned,
-                user_ids=tuple(dict.fromkeys(users)),
+                due_at=item.due_at,
+                user_ids=tuple(users),
                 names=(),
-                roles=tuple(level.roles) if level else (),
+                roles=tuple(called.roles) if called else (),
                 repeat=step.repeat,
                 step=number,
                 last_call=step.kind is StepKind.LAST_CALL,
+                why=item.why,
             )
         )
     return found
@@ -123,3 +128,17 @@ def open_pages(keys: Sequence[str]) -> dict[str, int]:
 
 def _numbers(keys: Collection[str]) -> list[int]:
     return [int(key) for key in keys if key.isdecimal()]
+
+
+def conditions_of(subject: Subject) -> list[EscalationCondition]:
+    """The conditions that hold for a subject, in the order in which they were marked."""
+    rows = EscalationCondition.objects.filter(
+        subject_kind=subject.kind, subject_key=subject.key, cleared_at__isnull=True
+    )
+    return list(rows)
+
+
+def visible_windows(user: User | AnonymousUser) -> QuerySet[MaintenanceWindow]:
+    """Maintenance is no secret: all windows for holders of `paging.view_maintenancewindow`, else none."""
+    rows = MaintenanceWindow.objects.select_related("team", "service", "created_by")
+    return rows if user.is_active and user.has_perm("paging.view_maintenancewindow") else rows.none()

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 
 from django.conf import settings
+from django.urls import reverse
 
 from apps.foundation.subjects import Subject, subject_url
 from apps.messaging.drafts import Guard, NewMessage
@@ -96,7 +97,7 @@ def _severity_mark(call: Call) -> str:
 
 
 def _body(call: Call, name: str, link: str, url: str) -> str:
-    why = call.page.reason or f"You are paged as {call.page.role}, {_level(call)}."
+    why = " ".join(part for part in (call.page.reason, _as_whom(call)) if part)
     lines = [
         f"{_severity_mark(call)}{call.title}",
         "",
@@ -108,12 +109,29 @@ def _body(call: Call, name: str, link: str, url: str) -> str:
         lines += ["Acknowledge, so that others know that you have it (one tap, no login):", link, ""]
     lines += ["Open the incident:", url]
     if not link:
-        lines += ["Acknowledge there, so that others know that you have it."]
+        lines += [
+            "Acknowledge there, so that others know that you have it.",
+            "",
+            "Why you were paged:",
+            why_link(call.page),
+        ]
     return "\n".join(lines) + "\n"
 
 
-def _level(call: Call) -> str:
-    return f"level {call.page.level}: {call.level_name}"
+def why_link(page: Page) -> str:
+    """The absolute address of the page that tells why somebody was paged, and why nobody was."""
+    return (
+        f"{settings.PUBLIC_URL}{reverse('admin:paging_escalationrun_why', args=[page.subject_kind, page.subject_key])}"
+    )
+
+
+def _as_whom(call: Call) -> str:
+    """As what somebody is called; empty where a person called them by name."""
+    page = call.page
+    if page.escalation_id is None:
+        return "" if page.reason else f"You are paged as {page.role}."
+    level = f"level {page.level}: {call.level_name}" if page.level else call.level_name
+    return f"You are paged as {page.role}, {level}."
 
 
 def _detected(call: Call) -> str:

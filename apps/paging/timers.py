@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from django.db import transaction
 from django.db.models import CharField, Exists, OuterRef, QuerySet
@@ -15,10 +14,13 @@ from apps.engine.timers import schedule_many
 from apps.foundation.actor import Actor
 from apps.foundation.clock import now
 from apps.paging.models import EscalationRun
-from apps.paging.operations.firing import Advance, Plans, advance_many, timer_of
+from apps.paging.operations.firing import Advance, advance_many, save_runs, timer_of
+from apps.paging.operations.resting import come_back, wake_up
 from apps.paging.plan import TIMER_KIND
 
 _REPAIRED_AT_ONCE = 500
+_State = EscalationRun.State
+_RESTING = (_State.SNOOZED, _State.HELD)
 
 
 def lock(keys: Sequence[str]) -> dict[str, Locked]:
@@ -34,30 +36,34 @@ def exists(keys: Sequence[str]) -> set[str]:
 
 
 def fire(due: Sequence[DueTimer]) -> None:
-    """Take the due steps. A timer whose step was taken by hand already has nothing left to do."""
-    ready = [item for item in due if _is_next(item.subject, item.timer)]
-    advance_many([Advance(item.subject, item.timer.due_at) for item in ready], actor=Actor.system("escalation"))
+    """Take the due steps; wake what rested; let an acknowledged track come back where nothing happened since.
 
-
-def _is_next(run: EscalationRun, timer: Timer) -> bool:
-    step = timer.payload.get("step", timer.seq)
-    return run.state == EscalationRun.State.RUNNING and run.run == timer.run and run.step == step
+    A timer whose step was taken by hand already has nothing left to do.
+    """
+    actor = Actor.system("escalation")
+    ready = [item for item in due if item.subject.step == item.timer.payload.get("step", item.timer.seq)]
+    running = [item for item in ready if item.subject.state in {_State.RUNNING, _State.WAITING}]
+    advance_many(
+        [Advance(item.subject, item.timer.due_at, force=bool(item.timer.payload.get("force"))) for item in running],
+        actor=actor,
+    )
+    wake_up([item.subject for item in ready if item.subject.state in _RESTING], actor=actor)
+    come_back([item.subject for item in ready if item.subject.state == _State.ACKNOWLEDGED], actor=actor)
 
 
 def without_timer() -> QuerySet[EscalationRun]:
-    """Running tracks that no pending timer of their run will ever move on."""
+    """Tracks that run or rest and that no pending timer of their run will ever move on."""
     pending = Timer.objects.filter(
         kind=TIMER_KIND, key=OuterRef("key_text"), run=OuterRef("run"), state=Timer.State.PENDING
     )
-    rows = EscalationRun.objects.filter(state=EscalationRun.State.RUNNING)
+    rows = EscalationRun.objects.filter(state__in=[_State.RUNNING, *_RESTING])
     return rows.annotate(key_text=Cast("pk", CharField())).filter(~Exists(pending))
 
 
 def repair() -> list[str]:
-    """Give running tracks without a timer one for their next step; a sentence for each.
+    """Give tracks without a timer one for their next step; a sentence for each.
 
-    A timer of the step may be there, failed or fired without effect, so the new one takes the instant as its number
-    and carries the step. The run stays: raising it would void pages that are on their way.
+    The run stays: raising it would void pages that are on their way.
     """
     with transaction.atomic():
         candidates = list(without_timer().values_list("pk", flat=True)[:_REPAIRED_AT_ONCE])
@@ -66,10 +72,9 @@ def repair() -> list[str]:
         # Looked for again under the locks: a sweep may have moved one on since.
         still = set(without_timer().filter(pk__in=candidates).values_list("pk", flat=True))
         runs = [run for run in locked if run.pk in still]
-        plans, at = Plans(), now()
-        timers = [timer_of(run, plans.next_due_at(run) or at) for run in runs]
-        number = int(at.timestamp())
-        schedule_many([replace(timer, seq=number, payload={"step": timer.seq}) for timer in timers])
+        at = now()
+        schedule_many([timer_of(run, run.next_due_at or at) for run in runs])
+        save_runs(runs)
     return [f"Escalation {run.pk} ({run.title}) had no timer for step {run.step}; it has one again." for run in runs]
 
 

@@ -32,6 +32,7 @@ VIEW = [
     "paging.view_escalationrun",
     "paging.view_page",
     "paging.view_acknowledgement",
+    "paging.view_maintenancewindow",
     "incidents.view_incident",
     "incidents.view_roleassignment",
     "incidents.view_timelineentry",
@@ -103,6 +104,7 @@ MANAGE = [
             "rolebinding",
         ],
     ),
+    *_all_of("paging", ["maintenancewindow"], ("add", "change")),
     *_all_of("policies", ["policypack"], ("add", "change")),
     *_all_of("policies", ["policyversion"], ("add",)),
     *_all_of("alerts", ["integration"], ("add", "change")),
@@ -153,6 +155,7 @@ AUDIT = [
     *_all_of("engine", ["event", "delivery", "timer", "pulse"], ("view",)),
     *_all_of("people", ["historicaluser", "historicalcontactpoint", "historicalapitoken"], ("view",)),
     *_all_of("policies", ["historicalpolicypack"], ("view",)),
+    *_all_of("paging", ["historicalmaintenancewindow"], ("view",)),
     *_all_of(
         "catalog",
         [

@@ -45,11 +45,11 @@ def level(number: int, role: str, after: str = "0s", **more: Any) -> dict[str, A
 
 
 def path_pack(
-    *levels: dict[str, Any], until: str = "acknowledged", repeat: dict[str, Any] | None = None
+    *levels: dict[str, Any], until: str = "acknowledged", repeat: dict[str, Any] | None = None, **more: Any
 ) -> PolicyVersion:
     """The NovaCron pack with another escalation path."""
     document = yaml.safe_load(novacron_text())
-    document["escalation"] = {"until": until, "path": list(levels), **({"repeat": repeat} if repeat else {})}
+    document["escalation"] = {"until": until, "path": list(levels), **({"repeat": repeat} if repeat else {}), **more}
     for severity in document["severities"]:
         severity["paging"] = "page" if severity["id"] in {"P0", "P1"} else "notify"
     return pack(yaml.safe_dump(document, sort_keys=False))

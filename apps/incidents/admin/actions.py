@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.http import QueryDict
 
 from apps.foundation.actor import Actor
+from apps.foundation.clock import now
 from apps.foundation.errors import Invalid
 from apps.incidents import operations
 from apps.incidents.queries import subject_of
@@ -18,6 +19,8 @@ from apps.paging.operations import escalate_now
 from apps.people.models import User
 
 Act = Callable[["Form"], Any]
+# A year; the pack's own limit is less.
+_LONGEST = 366 * 24 * 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +99,29 @@ def _page_in(form: Form) -> Any:
 
 
 def _escalate(form: Form) -> Any:
-    """The step that the page showed, so that two clicks take one step."""
+    """The step that the page showed, so that two clicks take one step; or a level that was chosen."""
     return escalate_now(
         subject_of(form.incident_id),
         track=form.text("track") or None,
-        expected_step=form.id("step"),
+        level=form.id("level"),
+        expected_step=form.id("step") if form.text("track") else None,
         reason=form.text("reason"),
         actor=form.actor,
+    )
+
+
+def _mark_condition(form: Form) -> Any:
+    return operations.mark_condition(
+        form.incident_id, form.text("condition"), amount=form.id("amount"), note=form.text("note"), actor=form.actor
+    )
+
+
+def _snooze(form: Form) -> Any:
+    """Until an instant, for some minutes, or until working hours."""
+    minutes = form.id("minutes")
+    until = form.instant("until") or (now() + timedelta(minutes=min(minutes, _LONGEST)) if minutes else None)
+    return operations.snooze(
+        form.incident_id, until=until or form.text("preset") or "", reason=form.text("reason"), actor=form.actor
     )
 
 
@@ -155,7 +174,21 @@ VERBS: Mapping[str, Verb] = {
     "mark": Verb(_mark, _say("Milestone marked.")),
     "post": Verb(_post, _say("")),
     "page-in": Verb(_page_in, _paged),
-    "escalate": Verb(_escalate, _say("The next level is paged now.")),
+    "escalate": Verb(_escalate, _say("They are paged now.")),
+    "mark-condition": Verb(_mark_condition, _say("Noted. Whom the pack calls for it is called.")),
+    "clear-condition": Verb(
+        lambda form: operations.clear_condition(form.incident_id, form.text("condition"), actor=form.actor),
+        _say("Taken back. Who was called stays called."),
+    ),
+    "snooze": Verb(_snooze, _say("Snoozed: nobody is paged until then.")),
+    "unsnooze": Verb(
+        lambda form: operations.unsnooze(form.incident_id, actor=form.actor),
+        _say("It escalates again, from the first level."),
+    ),
+    "unacknowledge": Verb(
+        lambda form: operations.unacknowledge(form.incident_id, reason=form.text("reason"), actor=form.actor),
+        _say("Nobody answers for it now: people are paged again."),
+    ),
     "resolve": Verb(
         lambda form: operations.resolve(form.incident_id, summary=form.text("summary"), actor=form.actor),
         _say("Resolved. All paging has ended."),

@@ -14,6 +14,7 @@ from apps.incidents.models import Incident, IncidentUserPermission
 from apps.incidents.operations import milestones_to_mark
 from apps.incidents.policy import severities
 from apps.oncall.models import RoleBinding
+from apps.paging.conditions import MARKED
 from apps.people.models import User
 from apps.people.queries import visible_users
 
@@ -44,6 +45,7 @@ class CommandChoices:
     teams: tuple[Option, ...]
     severities: tuple[SeverityOption, ...]
     milestones: tuple[Option, ...]
+    conditions: tuple[Option, ...]
     granted: tuple[Option, ...]
     now_local: str
 
@@ -93,6 +95,7 @@ def command_choices(incident: Incident, user: User | AnonymousUser, zone: ZoneIn
         teams=team_options(),
         severities=severity_options(incident.policy_version_id, incident.severity),
         milestones=tuple(Option(slug, label) for slug, label in milestones_to_mark(incident).items()),
+        conditions=tuple(Option(slug, label) for slug, label in MARKED.items()),
         granted=tuple(Option(str(row.user_id), row.user.name) for row in grants.select_related("user")),
         now_local=f"{at.astimezone(zone):%Y-%m-%dT%H:%M}",
     )

@@ -8,15 +8,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+from django.urls import reverse
+
 from apps.incidents.admin.next_step import Powers
 from apps.incidents.admin.showing import Clock, Moment, Person, Tone, clock_text, moment, person_of
 from apps.incidents.models import Incident
-from apps.incidents.queries import SUBJECT_KIND
+from apps.incidents.queries import SUBJECT_KIND, subject_of
 from apps.messaging.models import Message
-from apps.paging.models import EscalationRun, Page
-from apps.paging.queries import Upcoming, upcoming_of
+from apps.paging.models import EscalationCondition, EscalationRun, Page
+from apps.paging.policy import escalation
+from apps.paging.queries import Upcoming, conditions_of, upcoming_of
 
 MOST_PAGES, MOST_STEPS = 60, 6
+_RESTING = frozenset({EscalationRun.State.SNOOZED, EscalationRun.State.HELD})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,25 @@ class NextPage:
 
 
 @dataclass(frozen=True, slots=True)
+class ConditionRow:
+    """Something that holds and that triggers listen to."""
+
+    slug: str
+    text: str
+    at: Moment
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class LevelOption:
+    number: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class EscalationView:
+    """`rests` says that it is snoozed or held by maintenance; `levels` are those that may be called at once."""
+
     state: str
     tone: Tone
     steps: tuple[NextPage, ...]
@@ -42,6 +64,11 @@ class EscalationView:
     may_escalate: bool
     track: str
     step: int
+    rests: bool
+    may_take_back: bool
+    conditions: tuple[ConditionRow, ...]
+    levels: tuple[LevelOption, ...]
+    why_url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +104,8 @@ def escalation_view(incident: Incident, powers: Powers, zone: ZoneInfo, at: date
     # The end of one track is no news while the other still has somebody to call.
     steps = [step for step in coming if not step.ends_path] or coming
     running = [run for run in runs if run.state == EscalationRun.State.RUNNING]
-    state, tone = _state_text(incident, runs, running)
+    rests = next((run for run in runs if run.state in _RESTING), None)
+    state, tone = _rest_text(rests, zone) if rests is not None else _state_text(incident, runs, running)
     first = min(running, key=lambda run: run.track != EscalationRun.Track.PAGE, default=None)
     return EscalationView(
         state=state,
@@ -87,7 +115,31 @@ def escalation_view(incident: Incident, powers: Powers, zone: ZoneInfo, at: date
         may_escalate=powers.respond and incident.is_open and first is not None,
         track=first.track if first else "",
         step=first.step if first else 0,
+        rests=rests is not None,
+        may_take_back=powers.respond and any(run.state == EscalationRun.State.ACKNOWLEDGED for run in runs),
+        conditions=tuple(_condition(row, zone, at) for row in conditions_of(subject_of(incident))),
+        levels=_levels(incident) if runs and incident.is_open else (),
+        why_url=reverse("admin:paging_escalationrun_why", args=[SUBJECT_KIND, incident.pk]),
     )
+
+
+def _condition(row: EscalationCondition, zone: ZoneInfo, at: datetime) -> ConditionRow:
+    amount = f", {row.amount:,}" if row.amount is not None else ""
+    text = f"{row.get_condition_display()}{amount}" + (f": {row.note}" if row.note else "")
+    return ConditionRow(row.condition, text, moment(row.at, zone, at), row.marked_by)
+
+
+def _levels(incident: Incident) -> tuple[LevelOption, ...]:
+    found = escalation(incident.policy_version_id).levels(incident.severity)
+    return tuple(LevelOption(level.level, level.name) for level in found)
+
+
+def _rest_text(run: EscalationRun, zone: ZoneInfo) -> tuple[str, Tone]:
+    """Until when nobody is called, and why."""
+    until = f"{run.next_due_at.astimezone(zone):%a %d %b %H:%M}" if run.next_due_at else "further notice"
+    if run.state == EscalationRun.State.HELD:
+        return f"Opened in a maintenance window: nobody is paged before {until}.", "warn"
+    return f"Snoozed: nobody is paged before {until}. Then it starts from the first level.", "warn"
 
 
 def _state_text(
@@ -137,8 +189,12 @@ def _steps(runs: Sequence[EscalationRun], zone: ZoneInfo, at: datetime) -> dict[
 
 def _next_page(run: EscalationRun, item: Upcoming, zone: ZoneInfo, at: datetime) -> NextPage:
     title = f"Level {item.level}: {item.name}" if not item.last_call else "The path ends: nobody acknowledged"
+    if not item.level and not item.last_call:
+        title = item.name
     if item.repeat:
         title += f", again ({item.repeat})"
+    if item.why:
+        title += f" – {item.why}"
     return NextPage(
         title=title,
         who=", ".join(item.names),

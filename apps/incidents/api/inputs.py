@@ -9,6 +9,7 @@ from rest_framework import serializers
 
 from apps.incidents.models import Incident
 from apps.incidents.operations.checking import MAX_POST, MAX_REASON, MAX_SUMMARY, MAX_TITLE
+from apps.paging.conditions import CHOICES
 from apps.people.api.serializers import InputSerializer
 
 
@@ -136,3 +137,49 @@ class AccessInput(InputSerializer):
     """Whom it concerns."""
 
     user = _id()
+
+
+@_example({"condition": "revenue", "amount": 12000, "note": "an hour without payments"})
+class ConditionInput(InputSerializer):
+    """What holds. `amount` is for revenue, in whole units."""
+
+    condition = serializers.ChoiceField(choices=CHOICES)
+    amount = serializers.IntegerField(min_value=0, max_value=10**12, required=False, allow_null=True)
+    note = _reason()
+
+
+@_example({"condition": "security"})
+class ClearConditionInput(InputSerializer):
+    """What holds no longer."""
+
+    condition = serializers.ChoiceField(choices=CHOICES)
+
+
+@_example({"until": "2025-11-11T08:00:00Z", "reason": "the vendor works on it"})
+class SnoozeInput(InputSerializer):
+    """Until an instant, or until your next working hours; exactly one of the two."""
+
+    until = serializers.DateTimeField(required=False, allow_null=True)
+    working_hours = serializers.BooleanField(required=False)
+    reason = _reason()
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if (attrs.get("until") is None) == (not attrs.get("working_hours")):
+            raise serializers.ValidationError({"until": "Give `until`, or `working_hours: true`."})
+        return attrs
+
+
+@_example({"level": 3, "reason": "we need a decision"})
+class EscalateInput(InputSerializer):
+    """Without a level the next step is taken. With `step`, the escalation's as you saw it, a repeat changes nothing."""
+
+    level = serializers.IntegerField(min_value=1, max_value=50, required=False, allow_null=True)
+    step = serializers.IntegerField(min_value=0, max_value=2**31 - 1, required=False, allow_null=True)
+    reason = _reason()
+
+
+@_example({"reason": "I have to catch a train"})
+class UnacknowledgeInput(InputSerializer):
+    """Why."""
+
+    reason = _reason()

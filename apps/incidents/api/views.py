@@ -21,7 +21,10 @@ from apps.incidents.api.filters import IncidentFilter
 from apps.incidents.api.serializers import IncidentDetailSerializer, IncidentSerializer, TimelineEntrySerializer
 from apps.incidents.models import Incident
 from apps.incidents.permissions import COMMAND, DECLARE, RESPOND, VIEW, authorize
-from apps.incidents.queries import timeline, visible_to
+from apps.incidents.queries import subject_of, timeline, visible_to
+from apps.paging.api.why import WhySerializer
+from apps.paging.explaining import explain
+from apps.paging.operations import WORKING_HOURS, escalate_now
 from apps.people.api.viewsets import PortalReadOnlyViewSet
 
 # What an action on one incident needs. The operation checks it again under its lock; here it comes before the body is
@@ -35,6 +38,13 @@ _NEEDS: dict[str, str] = {
     "phase": RESPOND,
     "milestones": RESPOND,
     "page_in": RESPOND,
+    "escalate": RESPOND,
+    "conditions": RESPOND,
+    "clear_condition": RESPOND,
+    "snooze": RESPOND,
+    "unsnooze": RESPOND,
+    "unacknowledge": RESPOND,
+    "why": VIEW,
     "severity": COMMAND,
     "resolve": COMMAND,
     "reopen": COMMAND,
@@ -195,6 +205,61 @@ class IncidentViewSet(PortalReadOnlyViewSet):
             team_id=given.get("team"),
             reason=given.get("reason", ""),
         )
+
+    @_verb(taken.EscalateInput)
+    @action(detail=True, methods=["post"])
+    def escalate(self, request: Request, pk: str) -> Response:
+        """Take the next step of the escalation now, or call a level of your choice."""
+        given = self.inputs(taken.EscalateInput)
+        self.expected_version(self.row)
+        self.perform(
+            escalate_now,
+            subject_of(self.row),
+            level=given.get("level"),
+            expected_step=given.get("step"),
+            reason=given.get("reason", ""),
+        )
+        return self.answer(self._incident(self.row.pk))
+
+    @_verb(taken.ConditionInput)
+    @action(detail=True, methods=["post"])
+    def conditions(self, request: Request, pk: str) -> Response:
+        """Mark what the pack may escalate on: security, data loss, revenue lost, several services …"""
+        given = self.inputs(taken.ConditionInput)
+        return self._run(operations.mark_condition, given.pop("condition"), **given)
+
+    @_verb(taken.ClearConditionInput)
+    @action(detail=True, methods=["post"], url_path="clear-condition")
+    def clear_condition(self, request: Request, pk: str) -> Response:
+        """Take a condition back; who was called because of it stays called."""
+        return self._run(operations.clear_condition, self.inputs(taken.ClearConditionInput)["condition"])
+
+    @_verb(taken.SnoozeInput)
+    @action(detail=True, methods=["post"])
+    def snooze(self, request: Request, pk: str) -> Response:
+        """Call nobody until an instant or until your working hours; then escalation begins anew."""
+        given = self.inputs(taken.SnoozeInput)
+        return self._run(operations.snooze, until=given.get("until") or WORKING_HOURS, reason=given.get("reason", ""))
+
+    @_verb(taken.NothingInput)
+    @action(detail=True, methods=["post"])
+    def unsnooze(self, request: Request, pk: str) -> Response:
+        """End a snooze, or what maintenance holds back, now."""
+        self.inputs(taken.NothingInput)
+        return self._run(operations.unsnooze)
+
+    @_verb(taken.UnacknowledgeInput)
+    @action(detail=True, methods=["post"])
+    def unacknowledge(self, request: Request, pk: str) -> Response:
+        """Take the answer back: people are paged from the first level on."""
+        return self._run(operations.unacknowledge, **self.inputs(taken.UnacknowledgeInput))
+
+    @extend_schema(responses=WhySerializer, filters=False)
+    @action(detail=True, methods=["get"], filterset_class=None, pagination_class=None)
+    def why(self, request: Request, pk: str) -> Response:
+        """Why people were paged, and why nobody was: from the engine's own rows."""
+        found = explain(subject_of(self.row), user_id=request.user.pk)
+        return Response(WhySerializer(found).data)
 
     @_verb(taken.ResolveInput)
     @action(detail=True, methods=["post"])

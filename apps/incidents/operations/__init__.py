@@ -5,6 +5,14 @@ from apps.incidents.operations.acknowledging import acknowledge, note_acknowledg
 from apps.incidents.operations.clearing import alerts_cleared, alerts_firing, keep_open
 from apps.incidents.operations.commanding import hand_over, release_role, take_role
 from apps.incidents.operations.declaring import Declaration, declare, declare_many
+from apps.incidents.operations.escalating import (
+    clear_condition,
+    mark_condition,
+    note_unacknowledged,
+    snooze,
+    unacknowledge,
+    unsnooze,
+)
 from apps.incidents.operations.marking import mark, milestones_to_mark
 from apps.incidents.operations.paging_in import page_in
 from apps.incidents.operations.recording import NewEntry, append_entries
@@ -21,14 +29,17 @@ __all__ = [
     "append_entries",
     "change_severity",
     "change_visibility",
+    "clear_condition",
     "declare",
     "declare_many",
     "grant_access",
     "hand_over",
     "keep_open",
     "mark",
+    "mark_condition",
     "milestones_to_mark",
     "note_acknowledgement",
+    "note_unacknowledged",
     "page_in",
     "post",
     "release_role",
@@ -36,5 +47,8 @@ __all__ = [
     "resolve",
     "revoke_access",
     "set_phase",
+    "snooze",
     "take_role",
+    "unacknowledge",
+    "unsnooze",
 ]

@@ -12,6 +12,7 @@ from apps.incidents.metrics import ACKNOWLEDGED
 from apps.incidents.models import Incident
 from apps.incidents.operations import checking
 from apps.incidents.operations.changing import Change, changing
+from apps.incidents.operations.escalating import was_answered
 from apps.incidents.operations.marking import mark_milestone
 from apps.incidents.permissions import RESPOND, VIEW, user_may
 from apps.incidents.queries import SUBJECT_KIND, subject_of
@@ -48,6 +49,8 @@ def acknowledge_within(change: Change, *, via: str | None = None) -> None:
         raise Forbidden("Only a person, or a program with an account, acknowledges.")
     done = paging.acknowledge(subject_of(change.incident), via=via, actor=change.actor)
     change.tell_of_paging()
+    if done is not None and not done.completes:
+        return  # more people must answer before it counts
     if done is not None:
         # Somebody may have been faster by the link in a page, which tells the incident a moment later.
         first = _first_answer(change, via=done.via, user_id=done.user_id, at=done.at)
@@ -62,10 +65,15 @@ def acknowledge_within(change: Change, *, via: str | None = None) -> None:
 
 
 def _first_answer(change: Change, *, via: str, user_id: int | None, at: datetime) -> Acknowledged | None:
-    """Set the state and the milestone when nobody had answered in this cycle; the event to publish, else None."""
+    """Set the state and the milestone when nobody had answered in this cycle; the event to publish, else None.
+
+    Where an answer was taken back, the first one stays the milestone: metrics count from it.
+    """
     if change.incident.acknowledged_at is not None:
         return None
     change.set(acknowledged_at=at)
+    if was_answered(change.incident):
+        return None
     mark_milestone(change, ACKNOWLEDGED, at=at)
     return Acknowledged(incident_id=change.incident.pk, user_id=user_id, via=via)
 

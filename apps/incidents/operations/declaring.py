@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -19,6 +19,7 @@ from apps.incidents.events import Declared
 from apps.incidents.metrics import DECLARED, DETECTED
 from apps.incidents.models import Incident, Milestone
 from apps.incidents.operations import checking
+from apps.incidents.operations.escalating import escalation_start
 from apps.incidents.operations.numbering import allocate_numbers
 from apps.incidents.operations.recording import NewEntry, entry_by, save_stream_numbers, write_entries
 from apps.incidents.operations.signing import history_signature
@@ -26,7 +27,7 @@ from apps.incidents.operations.telling import paging_entries
 from apps.incidents.permissions import DECLARE
 from apps.incidents.policy import Severity
 from apps.incidents.queries import subject_of
-from apps.paging.operations import EscalationStart, start_escalations
+from apps.paging.operations import start_escalations
 from apps.people.permissions import require
 from apps.policies.models import PolicyVersion
 from apps.policies.queries import active_versions
@@ -64,6 +65,7 @@ class _Checked:
     severity: Severity
     team_id: int | None
     version_id: int
+    services: tuple[tuple[int, int], ...]
 
 
 def declare(
@@ -145,12 +147,12 @@ def _check(declarations: Sequence[Declaration], actor: Actor) -> list[_Checked]:
     ]
     versions = _versions(declarations, packs)
     return [
-        _checked(item, team_id, version_id)
+        _checked(item, team_id, version_id, services)
         for item, team_id, version_id in zip(declarations, team_ids, versions, strict=True)
     ]
 
 
-def _checked(item: Declaration, team_id: int | None, version_id: int) -> _Checked:
+def _checked(item: Declaration, team_id: int | None, version_id: int, services: Mapping[int, Service]) -> _Checked:
     checking.choice(item.visibility, "visibility", Incident.Visibility.values)
     checking.choice(item.kind, "kind", Incident.Kind.values)
     return _Checked(
@@ -160,6 +162,7 @@ def _checked(item: Declaration, team_id: int | None, version_id: int) -> _Checke
         severity=checking.severity(version_id, item.severity),
         team_id=team_id,
         version_id=version_id,
+        services=tuple((pk, services[pk].owner_id) for pk in item.service_ids),
     )
 
 
@@ -277,14 +280,7 @@ def _declared_entries(incidents: Sequence[Incident], checked: Sequence[_Checked]
 def _start_paging(incidents: Sequence[Incident], checked: Sequence[_Checked], actor: Actor) -> None:
     """Start both tracks of those whose severity calls for anybody at all; the pack's path says whom."""
     starts = [
-        EscalationStart(
-            subject=subject_of(incident),
-            team_id=incident.team_id,
-            policy_version_id=incident.policy_version_id,
-            severity=incident.severity,
-            title=f"{incident.number} {incident.title}"[:300],
-            detected_at=incident.detected_at,
-        )
+        escalation_start(incident, item.services)
         for incident, item in zip(incidents, checked, strict=True)
         if item.declaration.pages and item.severity.paging != "none"
     ]

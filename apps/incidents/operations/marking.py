@@ -12,10 +12,10 @@ from apps.incidents.models import Incident, Milestone
 from apps.incidents.operations import checking
 from apps.incidents.operations.changing import Change, changing
 from apps.incidents.permissions import RESPOND
-from apps.incidents.policy import lifecycle
+from apps.incidents.policy import lifecycle, severities
 from apps.incidents.queries import subject_of
 from apps.paging.models import EscalationRun
-from apps.paging.operations import stop
+from apps.paging.operations import stop, stop_target
 from apps.paging.policy import escalation
 
 # These are marked by their own verbs, at the instant at which these run.
@@ -85,7 +85,9 @@ def mark_if_known(change: Change, name: str) -> None:
 
 
 def _stop_at_milestone(change: Change, name: str) -> None:
-    """Escalation of the management track ends at the milestone that the pack names."""
+    """Escalation of the management track ends at the milestone that the pack names, and so does the target's clock."""
+    if name == severities(change.incident.policy_version_id).get(change.incident.severity).clocks.stop:
+        stop_target(subject_of(change.incident), actor=change.actor)
     if name == escalation(change.incident.policy_version_id).until and name not in _MARKED_BY_VERBS:
         stop(
             subject_of(change.incident),

@@ -89,7 +89,7 @@ def reopen(incident_id: int, *, reason: str = "", actor: Actor, expected_version
         change.tell(event, "reopened", text, cycle=incident.reopened_count)
         mark_milestone(change, REOPENED)
         mark_milestone(change, DETECTED)
-        restart_escalation(change, reason=text)
+        restart_escalation(change, reason=text, forget=True)
     return change.incident
 
 

@@ -9,6 +9,7 @@ from apps.incidents.metrics import MITIGATED, TRIAGED
 from apps.incidents.models import Incident
 from apps.incidents.operations import checking
 from apps.incidents.operations.changing import Change, changing
+from apps.incidents.operations.escalating import escalation_start_again
 from apps.incidents.operations.marking import mark_if_known
 from apps.incidents.permissions import COMMAND, RESPOND
 from apps.incidents.policy import lifecycle, severities
@@ -50,21 +51,16 @@ def change_severity(
     return change.incident
 
 
-def restart_escalation(change: Change, *, reason: str) -> None:
-    """Run the pack's path anew for the incident's present severity, or end it where that severity pages nobody."""
+def restart_escalation(change: Change, *, reason: str, forget: bool = False) -> None:
+    """Run the pack's path anew for the incident's present severity, or end it where that severity pages nobody.
+
+    `forget` takes back the conditions that were marked.
+    """
     incident, subject = change.incident, subject_of(change.incident)
     if severities(incident.policy_version_id).get(incident.severity).paging == "none":
         paging.stop(subject, reason=reason, actor=change.actor)
     else:
-        start = paging.EscalationStart(
-            subject=subject,
-            team_id=incident.team_id,
-            policy_version_id=incident.policy_version_id,
-            severity=incident.severity,
-            title=f"{incident.number} {incident.title}"[:300],
-            detected_at=incident.detected_at,
-        )
-        paging.restart(start, reason=reason, actor=change.actor)
+        paging.restart(escalation_start_again(incident), forget=forget, reason=reason, actor=change.actor)
     change.tell_of_paging()
 
 

@@ -24,15 +24,18 @@ def _paged(event: Payload) -> str:
         # The page itself says who asks; here that is the author of the line.
         why = event["reason"].partition(" asks you to join: ")[2]
         return f"Paged in {_list(event['names'])}" + (f": {why}" if why else "")
-    roles = f", {_list(event['roles'])}" if event["roles"] else ""
-    return f"Paged {_list(event['names'])}{again} (level {event['level']}{roles})"
+    roles = _list(event["roles"]) if event["roles"] else ""
+    place = ", ".join(part for part in (f"level {event['level']}" if event["level"] else event["name"], roles) if part)
+    why = event.get("reason", "")
+    return f"Paged {_list(event['names'])}{again} ({place})" + (f": {why}" if why else "")
 
 
 def _nobody_reachable(event: Payload) -> str:
     wanted = _list(event["roles"] or [event["name"]])
     if not event["track"]:
         return f"Nobody on call for {wanted}"
-    return f"Nobody on call for {wanted} (level {event['level']}): next level taken at once"
+    place = f"level {event['level']}" if event["level"] else event["name"]
+    return f"Nobody on call for {wanted} ({place}): next level taken at once"
 
 
 def _acknowledged(event: Payload) -> str:
@@ -54,6 +57,39 @@ def _restarted(event: Payload) -> str:
     return f"Escalation starts anew for {event['severity']}"
 
 
+def _partly_acknowledged(event: Payload) -> str:
+    return f"Acknowledged by {event['name']}: {event['count']} of {event['needed']} who must"
+
+
+def _unacknowledged(event: Payload) -> str:
+    return f"Nobody answers for it any more ({event['reason']}): people are paged again"
+
+
+def _until(event: Payload) -> str:
+    return f"{datetime.fromisoformat(event['until']):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _snoozed(event: Payload) -> str:
+    return f"Snoozed until {_until(event)}: nobody is paged" + (f" ({event['reason']})" if event["reason"] else "")
+
+
+def _held(event: Payload) -> str:
+    return f"Nobody is paged: {event['of']} until {_until(event)} ({event['reason']})"
+
+
+def _resumed(event: Payload) -> str:
+    return f"The {event['after']} is over and it is still open: escalation starts from its first level"
+
+
+def _condition_marked(event: Payload) -> str:
+    amount = f", {event['amount']:,}" if event["amount"] is not None else ""
+    return f"{event['name']}{amount}" + (f": {event['note']}" if event["note"] else "")
+
+
+def _condition_cleared(event: Payload) -> str:
+    return f"No longer so: {event['name']}"
+
+
 def _message_failed(event: Payload) -> str:
     whom = event.get("recipient") or event.get("address") or "somebody"
     why = event.get("error") or event.get("reason") or event.get("detail") or ""
@@ -67,10 +103,35 @@ _TELLERS: dict[str, tuple[str, Callable[[Payload], str]]] = {
     "paging.page_answered": ("page_answered", _page_answered),
     "paging.escalation_exhausted": ("escalation_exhausted", _exhausted),
     "paging.escalation_restarted": ("escalation_restarted", _restarted),
+    "paging.partly_acknowledged": ("acknowledged", _partly_acknowledged),
+    "paging.unacknowledged": ("unacknowledged", _unacknowledged),
+    "paging.snoozed": ("snoozed", _snoozed),
+    "paging.held": ("held", _held),
+    "paging.resumed": ("resumed", _resumed),
+    "paging.condition_marked": ("condition", _condition_marked),
+    "paging.condition_cleared": ("condition", _condition_cleared),
     "messaging.message_failed": ("message_failed", _message_failed),
 }
 
 TOLD_KINDS: tuple[str, ...] = tuple(_TELLERS)
+
+NO_WORK = frozenset(
+    {
+        "declared",
+        "paged",
+        "nobody_reachable",
+        "escalation_exhausted",
+        "escalation_restarted",
+        "message_failed",
+        "unacknowledged",
+        "snoozed",
+        "held",
+        "resumed",
+        "alert",
+        "alert_resolved",
+    }
+)
+"""Kinds of lines that tell of alerts and of who is called: none of them is work on the incident."""
 
 
 def entry_of(event: Event) -> NewEntry | None:

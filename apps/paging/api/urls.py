@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from rest_framework.routers import BaseRouter
 
-from apps.paging.api import views
+from apps.paging.api import maintenance, views
 
 
 def register(router: BaseRouter) -> None:
     """Put this app's views under /api/v1/."""
     router.register("pages", views.PageViewSet, basename="page")
+    router.register("maintenance-windows", maintenance.MaintenanceWindowViewSet, basename="maintenance-window")
     router.register("escalations", views.EscalationViewSet, basename="escalation")

@@ -66,6 +66,7 @@ class UpcomingSerializer(serializers.Serializer[Upcoming]):
     names = serializers.ListField(child=serializers.CharField())
     roles = serializers.ListField(child=serializers.CharField())
     last_call = serializers.BooleanField()
+    why = serializers.CharField(help_text="the trigger that brings it about; empty for its own time")
 
 
 class EscalationSerializer(serializers.ModelSerializer[EscalationRun]):

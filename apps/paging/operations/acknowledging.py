@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import NoReturn
 
 from apps.engine.operations import publish
+from apps.engine.timers import schedule_many
 from apps.foundation.actor import Actor
 from apps.foundation.clock import now
 from apps.foundation.errors import Conflict, Forbidden, NotFound
 from apps.foundation.operations import operation
 from apps.foundation.subjects import Subject
-from apps.paging.events import Acknowledged, PageAnswered
+from apps.paging.events import Acknowledged, PageAnswered, PartlyAcknowledged
 from apps.paging.links import is_expired
 from apps.paging.models import Acknowledgement, EscalationRun, Page
-from apps.paging.operations.firing import save_runs, subject_of
-from apps.paging.operations.starting import lock_runs
+from apps.paging.operations.firing import save_runs, subject_of, timer_of
+from apps.paging.operations.starting import end_snoozes, lock_runs
 from apps.paging.registry import RESPOND, may_respond
+from apps.paging.standing import Plans
 from apps.people.models import User
+from apps.people.operations import portal_user
 from apps.people.queries import user_of
 
 _State = EscalationRun.State
@@ -27,18 +31,21 @@ _State = EscalationRun.State
 def acknowledge(subject: Subject, *, via: str, actor: Actor) -> Acknowledgement | None:
     """End the page track: its timers and everything in flight for it are void, its open pages are closed.
 
-    The management track goes on. The actor's own open pages of the subject become acknowledged in any case. A repeat
-    returns the first acknowledgement of the run; None where paging was stopped or never began. For those who were
-    paged and those who may respond. Raises Forbidden.
+    Where a level that was called asks for several people, the track goes on until so many have acknowledged; the
+    returned row says so (`completes`). The management track goes on. The actor's own open pages of the subject become
+    acknowledged in any case. A repeat returns the first acknowledgement of the run; None where paging was stopped or
+    never began. For those who were paged and those who may respond; the portal itself answers in its own
+    account's name. Raises Forbidden.
     """
-    user = _account(actor)
+    user = portal_user() if actor.is_system else _account(actor)
     runs = lock_runs([subject])[subject]
-    if not may_respond(user, subject) and not Page.objects.filter(**_keys(subject), user=user).exists():
+    allowed = actor.is_system or may_respond(user, subject)
+    if not allowed and not Page.objects.filter(**_keys(subject), user=user).exists():
         raise Forbidden(
             f"{actor.name} may not acknowledge: they were not paged and lack the permission {RESPOND}.",
             extra={"permission": RESPOND},
         )
-    return _acknowledge(subject, runs.get(EscalationRun.Track.PAGE), user, via, actor)
+    return _acknowledge(subject, runs, user, via, actor)
 
 
 @operation
@@ -58,7 +65,7 @@ def acknowledge_by_link(page_id: int, *, actor: Actor) -> Acknowledgement | None
     if user.pk != page.user_id:
         raise Forbidden("This link belongs to somebody else.")
     refuse_link(page)
-    done = _acknowledge(subject, runs.get(EscalationRun.Track.PAGE), user, Acknowledgement.Via.LINK, actor)
+    done = _acknowledge(subject, runs, user, Acknowledgement.Via.LINK, actor)
     Page.objects.filter(pk=page.pk).update(link_used_at=now())
     return done
 
@@ -91,34 +98,68 @@ def _keys(subject: Subject) -> dict[str, str]:
 
 
 def _acknowledge(
-    subject: Subject, run: EscalationRun | None, user: User, via: str, actor: Actor
+    subject: Subject, runs: Mapping[str, EscalationRun], user: User, via: str, actor: Actor
 ) -> Acknowledgement | None:
     """With the runs locked: answer the person's own pages, then end the page track unless it has ended."""
     at = now()
+    run = runs.get(EscalationRun.Track.PAGE)
     own = list(
         Page.objects.filter(**_keys(subject), user=user, state=Page.State.OPEN)
         .order_by("pk")
         .values_list("pk", flat=True)
     )
     Page.objects.filter(pk__in=own, state=Page.State.OPEN).update(state=Page.State.ACKNOWLEDGED, acknowledged_at=at)
-    if run is not None and run.state in {_State.RUNNING, _State.EXHAUSTED}:
-        return _end_run(run, user, via, at, actor)
+    if run is not None and run.state not in {_State.ACKNOWLEDGED, _State.STOPPED}:
+        return _answer(run, runs, user, via=via, at=at, actor=actor)
     if own:
         event = PageAnswered(page_ids=own, user_id=user.pk, name=user.name, via=via)
         publish(event, subject=subject, actor=actor)
     if run is None or run.state == _State.STOPPED:
         return None
-    return Acknowledgement.objects.filter(escalation=run).order_by("-run").first()
+    return Acknowledgement.objects.filter(escalation=run, completes=True).order_by("-run").first()
 
 
-def _end_run(run: EscalationRun, user: User, via: str, at: datetime, actor: Actor) -> Acknowledgement:
-    subject = subject_of(run)
+def _answer(
+    run: EscalationRun, runs: Mapping[str, EscalationRun], user: User, *, via: str, at: datetime, actor: Actor
+) -> Acknowledgement:
+    """One more person took notice of the present run; with the last one that its levels ask for, it ends."""
+    plans = Plans()
+    needed = plans.of(run).answers_needed(run.taken)
+    before = list(Acknowledgement.objects.filter(escalation=run, run=run.run)) if needed > 1 else []
+    mine = next((row for row in before if row.user_id == user.pk), None)
+    if mine is not None:
+        return mine
+    count = len(before) + 1
     done = Acknowledgement.objects.create(
-        subject_kind=subject.kind, subject_key=subject.key, escalation=run, run=run.run, user=user, via=via, at=at
+        subject_kind=run.subject_kind,
+        subject_key=run.subject_key,
+        escalation=run,
+        run=run.run,
+        user=user,
+        via=via,
+        at=at,
+        completes=count >= needed,
     )
-    event = Acknowledged(run=run.run, user_id=user.pk, name=user.name, via=via, at=at.isoformat())
-    run.run, run.state, run.next_due_at, run.ended_at = run.run + 1, _State.ACKNOWLEDGED, None, at
-    save_runs([run])
-    Page.objects.filter(escalation=run, state=Page.State.OPEN).update(state=Page.State.CLOSED)
-    publish(event, subject=subject, actor=actor)
+    for each in runs.values():
+        each.answered_at = each.answered_at or at
+    if done.completes:
+        _end_run(run, done, plans, actor)
+    else:
+        event = PartlyAcknowledged(run=run.run, user_id=user.pk, name=user.name, via=via, count=count, needed=needed)
+        publish(event, subject=subject_of(run), actor=actor)
+    save_runs(list(runs.values()))
     return done
+
+
+def _end_run(run: EscalationRun, done: Acknowledgement, plans: Plans, actor: Actor) -> None:
+    """The page track is acknowledged; it comes back by a timer where the pack asks for it."""
+    at, user = done.at, done.user
+    event = Acknowledged(run=run.run, user_id=user.pk, name=user.name, via=done.via, at=at.isoformat())
+    run.run, run.state, run.next_due_at, run.ended_at = run.run + 1, _State.ACKNOWLEDGED, None, at
+    end_snoozes([subject_of(run)])
+    quiet = plans.path(run).unacknowledge_seconds
+    if quiet is not None:
+        run.next_due_at = at + timedelta(seconds=quiet)
+        schedule_many([timer_of(run, run.next_due_at)])
+    Page.objects.filter(escalation=run, state=Page.State.OPEN).update(state=Page.State.CLOSED)
+    publish(event, subject=subject_of(run), actor=actor)

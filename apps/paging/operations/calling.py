@@ -8,7 +8,7 @@ from datetime import timedelta
 from apps.engine.operations import publish
 from apps.foundation.actor import Actor
 from apps.foundation.clock import now
-from apps.foundation.errors import Conflict, Forbidden, Invalid
+from apps.foundation.errors import Conflict, Invalid
 from apps.foundation.operations import operation
 from apps.foundation.subjects import Subject, subject_title
 from apps.messaging.operations import enqueue_many
@@ -16,11 +16,11 @@ from apps.oncall.queries import people_for_roles
 from apps.paging.events import NobodyReachable, Paged
 from apps.paging.models import EscalationRun, Page
 from apps.paging.operations.firing import Advance, advance_many
+from apps.paging.operations.resting import require_respond
 from apps.paging.operations.starting import ALL_TRACKS, lock_runs
-from apps.paging.registry import RESPOND, may_respond
+from apps.paging.standing import Plans
 from apps.paging.texts import Call, page_messages
 from apps.people.models import User
-from apps.people.queries import user_of
 
 # Paging the same person again within this time is a double click, not a wish.
 SAME_CALL = timedelta(minutes=1)
@@ -28,26 +28,53 @@ SAME_CALL = timedelta(minutes=1)
 
 @operation
 def escalate_now(
-    subject: Subject, *, track: str | None = None, expected_step: int | None = None, reason: str = "", actor: Actor
+    subject: Subject,
+    *,
+    track: str | None = None,
+    level: int | None = None,
+    expected_step: int | None = None,
+    reason: str = "",
+    actor: Actor,
 ) -> EscalationRun:
-    """Take the next step at once: of the page track while it runs, else of the management track.
+    """Take the next step at once: of the page track while it runs, else of the management track. Or call that `level`,
+    whether it was called before or not, also once somebody acknowledged or snoozed.
 
-    The steps after it keep their times.
+    The steps after it keep their times; a level that was called is not called again at its own time.
 
     With `expected_step` (the run's `step` as the caller saw it) a repeat changes nothing; without it each call takes
-    one step. For those who may respond. Raises Forbidden, and Conflict when no track runs.
+    one step. For those who may respond. Raises Forbidden, Conflict when no track runs, and Invalid for a level that the
+    severity does not reach.
     """
-    _require_respond(subject, actor)
+    require_respond(subject, actor)
     runs = lock_runs([subject])[subject]
-    wanted = [name for name in ALL_TRACKS if name in runs and track in {None, name}]
-    running = [runs[name] for name in wanted if runs[name].state == EscalationRun.State.RUNNING]
-    if not running:
-        raise Conflict("No escalation is running, so there is no next level.", code="no_escalation_running")
-    run = running[0]
+    run = _run_to_escalate(runs, track) if level is None else _run_of_level(runs, level)
     if expected_step is None or expected_step == run.step:
         why = reason or f"{actor.name} escalated now."
-        advance_many([Advance(run, now(), why[:300])], actor=actor)
+        advance_many([Advance(run, now(), why[:300], force=level is None, level=level)], actor=actor)
     return run
+
+
+def _run_to_escalate(runs: Mapping[str, EscalationRun], track: str | None) -> EscalationRun:
+    wanted = [runs[name] for name in ALL_TRACKS if name in runs and track in {None, name}]
+    plans = Plans()
+    for run in wanted:
+        left = plans.pending(run) or plans.of(run).next_level(plans.facts(run))
+        if run.state in {EscalationRun.State.RUNNING, EscalationRun.State.WAITING} and left:
+            return run
+    raise Conflict("No escalation is running, so there is no next level.", code="no_escalation_running")
+
+
+def _run_of_level(runs: Mapping[str, EscalationRun], level: int) -> EscalationRun:
+    there = [run for run in runs.values() if run.state != EscalationRun.State.STOPPED]
+    if not there:
+        raise Conflict("Escalation has ended here, so there is no level to call.", code="no_escalation_running")
+    plans = Plans()
+    for run in there:
+        if plans.of(run).step_of_level(level) is not None:
+            return run
+    known = sorted(found.level for run in there for found in plans.of(run).levels)
+    text = f"There is no level {level} for this severity; there are {', '.join(map(str, known)) or 'none'}."
+    raise Invalid(text, fields={"level": [text]})
 
 
 @operation
@@ -57,7 +84,7 @@ def page_people(subject: Subject, user_ids: Collection[int], *, reason: str = ""
 
     For those who may respond. Raises Forbidden, and Invalid for somebody who is no active person.
     """
-    _require_respond(subject, actor)
+    require_respond(subject, actor)
     runs = lock_runs([subject])[subject]
     return _page_in(subject, dict.fromkeys(user_ids, ""), runs, reason, actor)
 
@@ -71,7 +98,7 @@ def page_roles(
     A role that nobody answers for is told by an event; an empty list means that nobody at all was reached. See
     `page_people`.
     """
-    _require_respond(subject, actor)
+    require_respond(subject, actor)
     runs = lock_runs([subject])[subject]
     if team_id is None:
         team_id = next((run.team_id for run in runs.values() if run.team_id is not None), None)
@@ -82,17 +109,6 @@ def page_roles(
         publish(nobody, subject=subject, actor=actor)
     people = {user_id: role for role in reversed(roles) for user_id in found.get(role, ())}
     return _page_in(subject, people, runs, reason, actor)
-
-
-def _require_respond(subject: Subject, actor: Actor) -> None:
-    if actor.is_system:
-        return
-    user = user_of(actor)
-    if user is None or not may_respond(user, subject):
-        raise Forbidden(
-            f"{actor.name} may not page people for this: it needs the permission {RESPOND}.",
-            extra={"permission": RESPOND},
-        )
 
 
 def _page_in(

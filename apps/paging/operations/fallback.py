@@ -18,7 +18,7 @@ from apps.paging.models import EscalationRun
 from apps.paging.plan import TIMER_KIND
 from apps.paging.texts import RUN_GUARD
 
-# The regular timer of the step is there already, under the step's own number.
+# The regular timers have low numbers, which are counted on the locked run.
 _EARLY = 1_000_000
 
 
@@ -34,11 +34,13 @@ def fall_through(runs: Sequence[EscalationRun], at: datetime) -> None:
     for kind in {run.subject_kind for run in runs}:
         keys = [run.subject_key for run in runs if run.subject_kind == kind]
         wanted |= Q(subject_kind=kind, subject_key__in=keys)
-    others = EscalationRun.objects.filter(
-        wanted, track=EscalationRun.Track.MANAGEMENT, state=EscalationRun.State.RUNNING
-    )
+    states = [EscalationRun.State.RUNNING, EscalationRun.State.WAITING]
+    others = EscalationRun.objects.filter(wanted, track=EscalationRun.Track.MANAGEMENT, state__in=states)
     schedule_many(
-        [NewTimer(TIMER_KIND, str(run.pk), run.run, _EARLY + run.step, at, {"step": run.step}) for run in others]
+        [
+            NewTimer(TIMER_KIND, str(run.pk), run.run, _EARLY + run.step, at, {"step": run.step, "force": True})
+            for run in others
+        ]
     )
     addresses = dict(
         Team.objects.filter(pk__in={run.team_id for run in runs}).exclude(email="").values_list("pk", "email")

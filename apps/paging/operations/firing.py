@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import cast
 
 from apps.engine.events import DomainEvent
 from apps.engine.operations import publish_many
@@ -17,75 +16,83 @@ from apps.foundation.actor import Actor
 from apps.foundation.clock import now
 from apps.foundation.subjects import Subject
 from apps.messaging.operations import enqueue_many
-from apps.oncall.queries import Roster, roster
 from apps.paging.events import EscalationExhausted, NobodyReachable, Paged
-from apps.paging.models import EscalationRun, Page
+from apps.paging.models import Acknowledgement, EscalationRun, Page
 from apps.paging.operations.fallback import fall_through
-from apps.paging.plan import TIMER_KIND, Plan, Step, StepKind, plan_of
-from apps.paging.policy import Level, Track, escalation
-from apps.paging.texts import Call, call_of, page_messages
+from apps.paging.people import Reach, reach_of
+from apps.paging.plan import TIMER_KIND, Pending, StepKind
+from apps.paging.policy import Call
+from apps.paging.standing import Plans
+from apps.paging.texts import Call as PageCall
+from apps.paging.texts import call_of, page_messages
 from apps.people.models import User
+
+_State = EscalationRun.State
+PAGING = frozenset({_State.RUNNING, _State.WAITING, _State.EXHAUSTED})
+"""States in which something that happens may still call somebody."""
 
 # A step this late asks who is on call now: its own instant may lie in a shift that has ended since.
 LATE = timedelta(minutes=1)
+_END = "end"
 
 
 @dataclass(frozen=True, slots=True)
 class Advance:
-    """Take the steps of a locked run that are due at an instant, beginning with the next one."""
+    """Take the steps of a locked run that are due at an instant.
+
+    `force` takes the next one at once, `level` that level, called before or not. `reason` goes onto the pages of it.
+    """
 
     run: EscalationRun
     due_at: datetime
     reason: str = ""
+    force: bool = False
+    level: int | None = None
 
 
 def subject_of(run: EscalationRun) -> Subject:
     return Subject(run.subject_kind, run.subject_key)
 
 
-class Plans:
-    """The plans of a batch: each (version, severity, track) is worked out once."""
-
-    def __init__(self) -> None:
-        self._known: dict[tuple[int, str, str], Plan] = {}
-
-    def of(self, run: EscalationRun) -> Plan:
-        key = (run.policy_version_id, run.severity, run.track)
-        if key not in self._known:
-            path = escalation(run.policy_version_id)
-            self._known[key] = plan_of(path, run.severity, cast("Track", run.track))
-        return self._known[key]
-
-    def next_due_at(self, run: EscalationRun) -> datetime | None:
-        """When the run's next step is due; None when it has none."""
-        steps = self.of(run).steps
-        return steps[run.step].due_at(run.started_at) if run.step < len(steps) else None
-
-
-def roster_for(runs: Iterable[EscalationRun], plans: Plans, since: datetime) -> Roster:
-    """Who answers for all roles that these runs may want."""
-    return roster({(run.team_id, role) for run in runs for role in plans.of(run).roles}, since=since)
-
-
 def advance_many(items: Sequence[Advance], *, actor: Actor, plans: Plans | None = None) -> None:
-    """Take the due steps of locked, running runs and write all that follows: pages, messages, events, next timers.
+    """Take the due steps of locked runs and write all that follows: pages, messages, events, next timers.
 
-    A constant number of queries for any number of runs.
+    A run without anything due only gets its next timer, where it has none. A constant number of queries for any number
+    of runs.
     """
     if not items:
         return
     at = now()
     plans = plans or Plans()
-    found = roster_for([item.run for item in items], plans, min(at, *(item.due_at for item in items)))
-    taken = _Round(at, plans, found)
+    runs = [item.run for item in items]
+    plans.read_activity(runs)
+    asked = [(run, call) for run in runs for call in plans.of(run).calls]
+    reach = reach_of(asked, since=min(at, *(item.due_at for item in items)), lock_turns=True)
+    taken = _Round(at, plans, reach, _answered(runs, plans))
     for item in items:
         taken.advance(item)
-    taken.write([item.run for item in items], actor)
+    taken.write(runs, actor)
 
 
 def timer_of(run: EscalationRun, due_at: datetime) -> NewTimer:
-    """The timer of the run's next step."""
-    return NewTimer(kind=TIMER_KIND, key=str(run.pk), run=run.run, seq=run.step, due_at=due_at)
+    """A new timer for the run's next step. Counts it on the run, which the caller saves."""
+    number = run.armed
+    run.armed += 1
+    return NewTimer(TIMER_KIND, str(run.pk), run.run, number, due_at, {"step": run.step})
+
+
+def _answered(runs: Sequence[EscalationRun], plans: Plans) -> dict[int, set[int]]:
+    """Who acknowledged the present run of those that ask for several answers; no query where none does."""
+    several = [run for run in runs if any(call.acknowledgements > 1 for call in plans.of(run).calls)]
+    if not several:
+        return {}
+    current = {run.pk: run.run for run in several}
+    found: dict[int, set[int]] = {pk: set() for pk in current}
+    rows = Acknowledgement.objects.filter(escalation__in=list(current))
+    for pk, number, user_id in rows.values_list("escalation_id", "run", "user_id"):
+        if current[pk] == number:
+            found[pk].add(user_id)
+    return found
 
 
 @dataclass(slots=True)
@@ -94,45 +101,75 @@ class _Round:
 
     at: datetime
     plans: Plans
-    roster: Roster
+    reach: Reach
+    answered: Mapping[int, set[int]]
     pages: list[Page] = field(default_factory=list)
-    calls: list[Call] = field(default_factory=list)
+    calls: list[PageCall] = field(default_factory=list)
     events: list[tuple[EscalationRun, DomainEvent]] = field(default_factory=list)
     timers: list[NewTimer] = field(default_factory=list)
     fallen: list[EscalationRun] = field(default_factory=list)
 
     def advance(self, item: Advance) -> None:
-        """Take the next step, those due with it, and the next level at once whenever a level reaches nobody."""
-        run, steps = item.run, self.plans.of(item.run).steps
-        first, fell_through = run.step, False
-        while run.step < len(steps):
-            step = steps[run.step]
-            in_time = step.due_at(run.started_at) <= item.due_at
-            if not (run.step == first or in_time or (fell_through and step.kind is StepKind.LEVEL)):
-                break
-            fell_through = not self._take(item, step) and step.kind is StepKind.LEVEL
-            run.step += 1
-        if fell_through and run.track == EscalationRun.Track.PAGE:
+        """Take what is due, and the next level at once whenever a level reaches nobody."""
+        run, before = item.run, item.run.step
+        missed = False
+        due = self._first(item)
+        while due is not None:
+            missed = not self._take(item, due) and due.step.kind is not StepKind.REPEAT
+            due = (self._above(run, due) if missed else None) or self._due(item)
+        if missed and run.track == EscalationRun.Track.PAGE:
             self.fallen.append(run)
-        run.next_due_at = self.plans.next_due_at(run)
-        if run.next_due_at is None:
-            run.state, run.ended_at = EscalationRun.State.EXHAUSTED, self.at
-            self.events.append((run, EscalationExhausted(track=run.track, run=run.run, severity=run.severity)))
-        else:
-            self.timers.append(timer_of(run, run.next_due_at))
+        self._arm(run, moved=run.step > before)
 
-    def _take(self, item: Advance, step: Step) -> bool:
-        """Take one step; whether it reached anybody. The last call has nobody to reach."""
-        run = item.run
+    def _first(self, item: Advance) -> Pending | None:
+        plan, facts = self.plans.of(item.run), self.plans.facts(item.run)
+        if item.level is not None:
+            step = plan.step_of_level(item.level)
+        elif item.force:
+            pending = plan.pending(facts)
+            step = plan.next_level(facts) or (pending[0].step if pending else None)
+        else:
+            return self._due(item)
+        return Pending(item.due_at, step) if step is not None else None
+
+    def _due(self, item: Advance) -> Pending | None:
+        pending = self.plans.pending(item.run)
+        return pending[0] if pending and pending[0].due_at <= item.due_at else None
+
+    def _above(self, run: EscalationRun, missed: Pending) -> Pending | None:
+        """The next level after something that reached nobody."""
+        above = missed.step.level.level if missed.step.level is not None else 0
+        step = self.plans.of(run).next_level(self.plans.facts(run), above)
+        return Pending(missed.due_at, step) if step is not None else None
+
+    def _take(self, item: Advance, due: Pending) -> bool:
+        """Take one step; whether it reached anybody. The last call has nobody to reach, and misses nobody."""
+        run, step = item.run, due.step
+        plan = self.plans.of(run)
+        run.taken[step.key] = self.at.isoformat()
+        if step.kind is StepKind.NEXT:
+            level = plan.next_level(self.plans.facts(run))
+            if level is None:
+                return True
+            due, step = replace(due, step=level), level
+            run.taken[step.key] = self.at.isoformat()
         if step.kind is StepKind.LAST_CALL:
-            return False
-        on_call_at = item.due_at if self.at - item.due_at <= LATE else self.at
-        levels = self.plans.of(run).candidates(step, run.level)
-        for level in levels:
-            people = self._people(level, run.team_id, on_call_at)
+            run.step += 1
+            return True
+        done = self._call(item, due, plan.candidates(step, run.level))
+        run.step += 1
+        return done
+
+    def _call(self, item: Advance, due: Pending, candidates: Sequence[Call]) -> bool:
+        run, step = item.run, due.step
+        on_call_at = due.due_at if self.at - due.due_at <= LATE else self.at
+        waking = self.plans.path(run).waking_hours
+        for call in candidates:
+            people = self.reach.people(
+                run, call, on_call_at, waking=waking, again=bool(step.repeat), but=self.answered.get(run.pk, ())
+            )
             if people:
-                self._page(item, step, level, people)
-                run.level = level.level
+                self._page(item, due, call, people)
                 return True
         nobody = NobodyReachable(
             track=run.track,
@@ -140,22 +177,19 @@ class _Round:
             name=step.name,
             run=run.run,
             step=run.step,
-            roles=sorted({role for level in levels for role in level.roles}),
+            roles=sorted({role for call in candidates for role in call.roles}),
             repeat=step.repeat,
         )
         self.events.append((run, nobody))
         return False
 
-    def _people(self, level: Level, team_id: int | None, at: datetime) -> dict[int, str]:
-        """The people of a level, each with the first role that names them."""
-        people: dict[int, str] = {}
-        for role in level.roles:
-            for user_id in self.roster.people(team_id, role, at):
-                people.setdefault(user_id, role)
-        return people
-
-    def _page(self, item: Advance, step: Step, level: Level, people: Mapping[int, str]) -> None:
+    def _page(self, item: Advance, due: Pending, call: Call, people: Mapping[int, str]) -> None:
         run = item.run
+        number = getattr(call, "level", 0)
+        name = due.step.name if number == 0 else getattr(call, "name", "")
+        # Whoever called by hand gives the reason; else it is what brought the step about.
+        reason = item.reason or (f"{due.why}." if due.why else "")
+        channels = self.plans.path(run).channels_of(call, run.severity)
         for user_id, role in people.items():
             page = Page(
                 subject_kind=run.subject_kind,
@@ -163,32 +197,56 @@ class _Round:
                 escalation=run,
                 run=run.run,
                 step=run.step,
-                level=level.level,
+                level=number,
                 role=role,
                 user_id=user_id,
-                reason=item.reason,
-                due_at=min(item.due_at, step.due_at(run.started_at)),
+                reason=reason,
+                due_at=min(item.due_at, due.due_at),
                 created_at=self.at,
             )
             self.pages.append(page)
-            self.calls.append(call_of(page, run, level.name, level.channels))
+            self.calls.append(call_of(page, run, name, channels))
+        if number:
+            run.level = number
         event = Paged(
             track=run.track,
-            level=level.level,
-            name=level.name,
+            level=number,
+            name=name,
             run=run.run,
             step=run.step,
             user_ids=list(people),
             names=[],
             roles=list(dict.fromkeys(people.values())),
-            repeat=step.repeat,
-            reason=item.reason,
+            repeat=due.step.repeat,
+            reason=reason,
         )
         self.events.append((run, event))
+
+    def _arm(self, run: EscalationRun, *, moved: bool) -> None:
+        """Set the run's next timer, or say that its path has ended. What is over or rests stays so."""
+        if run.state not in PAGING:
+            return
+        plan, facts = self.plans.of(run), self.plans.facts(run)
+        pending = plan.pending(facts)
+        due_at = pending[0].due_at if pending else None
+        # A timer for an instant that was known before is there already.
+        if due_at is not None and (moved or run.next_due_at != due_at):
+            self.timers.append(timer_of(run, due_at))
+        run.next_due_at = due_at
+        if due_at is not None:
+            run.state, run.ended_at = _State.RUNNING, None
+            return
+        waits = plan.waits(facts)
+        run.state, run.ended_at = (_State.WAITING, None) if waits else (_State.EXHAUSTED, self.at)
+        over = "last-call" in run.taken or (plan.levels and plan.next_level(facts) is None)
+        if over and _END not in run.taken:
+            run.taken[_END] = self.at.isoformat()
+            self.events.append((run, EscalationExhausted(track=run.track, run=run.run, severity=run.severity)))
 
     def write(self, runs: Sequence[EscalationRun], actor: Actor) -> None:
         """Everything in one go, in the caller's transaction."""
         save_runs(runs)
+        self.reach.keep_turns()
         names = names_of(page.user_id for page in self.pages)
         if self.pages:
             Page.objects.bulk_create(self.pages, batch_size=500)
@@ -225,16 +283,7 @@ def save_runs(runs: Sequence[EscalationRun]) -> None:
 
 
 CHANGING = [
-    "policy_version",
-    "team",
-    "severity",
-    "title",
-    "state",
-    "run",
-    "step",
-    "level",
-    "detected_at",
-    "started_at",
-    "next_due_at",
-    "ended_at",
+    field.name
+    for field in EscalationRun._meta.concrete_fields
+    if field.name not in {"id", "subject_kind", "subject_key", "track"}
 ]

@@ -15,8 +15,10 @@ from apps.foundation.clock import now
 from apps.foundation.operations import operation
 from apps.foundation.subjects import Subject
 from apps.paging.events import EscalationRestarted, EscalationStopped
-from apps.paging.models import EscalationRun, Page
-from apps.paging.operations.firing import Advance, Plans, advance_many, save_runs, subject_of, timer_of
+from apps.paging.models import EscalationCondition, EscalationRun, Page, Snooze
+from apps.paging.operations.firing import Advance, advance_many, save_runs, subject_of, timer_of
+from apps.paging.operations.holding import hold_for_maintenance
+from apps.paging.standing import Plans
 
 _State = EscalationRun.State
 ALL_TRACKS = (EscalationRun.Track.PAGE, EscalationRun.Track.MANAGEMENT)
@@ -24,7 +26,11 @@ ALL_TRACKS = (EscalationRun.Track.PAGE, EscalationRun.Track.MANAGEMENT)
 
 @dataclass(frozen=True, slots=True)
 class EscalationStart:
-    """What people are to be paged for. `title` is what they read: number and title of the incident."""
+    """What people are to be paged for. `title` is what they read: number and title of the incident.
+
+    `response_at` and `target_at` are the ends of its clocks, for triggers and the gate. `conditions` hold from the
+    start on, besides those that are marked. Services decide on maintenance; the teams that own them may be called.
+    """
 
     subject: Subject
     team_id: int | None
@@ -32,6 +38,11 @@ class EscalationStart:
     severity: str
     title: str
     detected_at: datetime = field(default_factory=now)
+    response_at: datetime | None = None
+    target_at: datetime | None = None
+    service_ids: tuple[int, ...] = ()
+    owner_team_ids: tuple[int, ...] = ()
+    conditions: tuple[str, ...] = ()
 
 
 def runs_of(subjects: Collection[Subject]) -> Q:
@@ -57,7 +68,8 @@ def start_escalations(items: Sequence[EscalationStart], *, actor: Actor) -> None
 
     The delays of the levels count from now. A subject that has its tracks already is left as it is. A severity that
     no level of the page track names gets a page run that pages nobody, so that it can be acknowledged all the same.
-    A constant number of queries for any number of subjects. Raises NotFound for an unknown policy version.
+    What opens in a maintenance window waits for its end. A constant number of queries for any number of subjects.
+    Raises NotFound for an unknown policy version.
     """
     by_subject = {item.subject: item for item in items}
     there = set(EscalationRun.objects.filter(runs_of(by_subject)).values_list("subject_kind", "subject_key"))
@@ -65,42 +77,68 @@ def start_escalations(items: Sequence[EscalationStart], *, actor: Actor) -> None
     plans = Plans()
     runs = [run for item in fresh for track in ALL_TRACKS if (run := _new_run(item, track, plans)) is not None]
     EscalationRun.objects.bulk_create(runs, batch_size=500)
-    _begin(runs, actor, plans)
+    begin(runs, actor, plans)
 
 
 def _new_run(item: EscalationStart, track: str, plans: Plans) -> EscalationRun | None:
-    """A run that is not saved yet; None for a management track without levels."""
+    """A run that is not saved yet; None for a management track in which nothing could ever call anybody."""
     run = EscalationRun(subject_kind=item.subject.kind, subject_key=item.subject.key, track=track)
-    _set_up(run, item, plans)
+    set_up(run, item, plans)
     if run.state == _State.EXHAUSTED and track == EscalationRun.Track.MANAGEMENT:
         return None
     return run
 
 
-def _set_up(run: EscalationRun, item: EscalationStart, plans: Plans) -> None:
-    """Put a run before its first step, now."""
+def set_up(run: EscalationRun, item: EscalationStart, plans: Plans) -> None:
+    """Put a run before its first step, now, for what `item` says. The conditions that hold go on."""
     at = now()
     run.policy_version_id, run.team_id = item.policy_version_id, item.team_id
     run.severity, run.title, run.detected_at = item.severity, item.title[:300], item.detected_at
-    run.step, run.level, run.started_at = 0, 0, at
-    run.next_due_at = plans.next_due_at(run)
-    run.state = _State.RUNNING if run.next_due_at else _State.EXHAUSTED
-    run.ended_at = None if run.next_due_at else at
+    run.response_at, run.target_at = item.response_at, item.target_at
+    run.service_ids, run.owner_team_ids = list(item.service_ids), list(item.owner_team_ids)
+    run.conditions = {name: {"at": at.isoformat()} for name in item.conditions} | run.conditions
+    run.answered_at = None
+    begin_again(run, plans)
 
 
-def _begin(runs: Sequence[EscalationRun], actor: Actor, plans: Plans) -> None:
-    """Take the first step of those where it is due at once, and set the timer of the others."""
-    running = [run for run in runs if run.state == _State.RUNNING and run.next_due_at is not None]
+def begin_again(run: EscalationRun, plans: Plans) -> None:
+    """Put a run before its first step, now, as what it says of itself stands."""
     at = now()
-    due = [Advance(run, at) for run in running if run.next_due_at is not None and run.next_due_at <= at]
+    run.step, run.level, run.started_at, run.taken, run.maintenance_id = 0, 0, at, {}, None
+    run.next_due_at = plans.next_due_at(run)
+    waits = plans.of(run).waits(plans.facts(run))
+    run.state = _State.RUNNING if run.next_due_at else _State.WAITING if waits else _State.EXHAUSTED
+    run.ended_at = at if run.state == _State.EXHAUSTED else None
+
+
+def begin(runs: Sequence[EscalationRun], actor: Actor, plans: Plans, *, may_hold: bool = True) -> None:
+    """Take the first step of saved, locked runs where it is due at once, and set the timer of the others.
+
+    What a maintenance window holds waits for its end instead, unless `may_hold` says that nothing may.
+    """
+    free = hold_for_maintenance(runs, actor) if may_hold else list(runs)
+    running = [run for run in free if run.state == _State.RUNNING and run.next_due_at is not None]
+    at = now()
+    due = [run for run in running if run.next_due_at is not None and run.next_due_at <= at]
     waiting = [(run, run.next_due_at) for run in running if run.next_due_at is not None and run.next_due_at > at]
-    advance_many(due, actor=actor, plans=plans)
+    advance_many([Advance(run, at) for run in due], actor=actor, plans=plans)
     schedule_many([timer_of(run, due_at) for run, due_at in waiting])
+    saved = {run.pk for run in due}
+    save_runs([run for run in runs if run.pk not in saved])
 
 
 @operation
-def restart(start: EscalationStart, *, tracks: Collection[str] | None = None, reason: str = "", actor: Actor) -> None:
+def restart(
+    start: EscalationStart,
+    *,
+    tracks: Collection[str] | None = None,
+    forget: bool = False,
+    reason: str = "",
+    actor: Actor,
+) -> None:
     """Begin a new run of a subject's tracks under its present severity, title and policy version.
+
+    `forget` takes the marked conditions back first, for what opens again. A snooze ends.
 
     Without `tracks`: all but an acknowledged one, which only takes over severity and title; a subject that was
     stopped (resolved) has none such. What is in flight for an older run is void, its open pages are closed. Tracks
@@ -109,13 +147,19 @@ def restart(start: EscalationStart, *, tracks: Collection[str] | None = None, re
     plans = Plans()
     there = lock_runs([start.subject])[start.subject]
     again = [run for run in there.values() if _restarts(run, tracks)]
+    end_snoozes([start.subject])
+    if forget:
+        clear_conditions(start.subject, by=actor.name)
     for row in there.values():
+        if forget:
+            row.conditions = {}
         if row in again:
             row.run += 1
-            _set_up(row, start, plans)
+            set_up(row, start, plans)
         else:
             row.severity, row.title = start.severity, start.title[:300]
-    _close_pages(again)
+            row.response_at, row.target_at = start.response_at, start.target_at
+    close_pages(again)
     save_runs(list(there.values()))
     missing = [track for track in ALL_TRACKS if track not in there and (tracks is None or track in tracks)]
     added = [run for track in missing if (run := _new_run(start, track, plans)) is not None]
@@ -123,7 +167,7 @@ def restart(start: EscalationStart, *, tracks: Collection[str] | None = None, re
     if again:
         event = EscalationRestarted(tracks=sorted(run.track for run in again), severity=start.severity)
         publish_many([(event, start.subject, actor)])
-    _begin([*again, *added], actor, plans)
+    begin([*again, *added], actor, plans)
 
 
 def _restarts(run: EscalationRun, tracks: Collection[str] | None) -> bool:
@@ -152,12 +196,13 @@ def stop_many(
                 continue
             if run.state != _State.ACKNOWLEDGED:
                 ended.setdefault(subject, []).append(run)
-            run.state, run.run, run.next_due_at = _State.STOPPED, run.run + 1, None
+            run.state, run.run, run.next_due_at, run.maintenance_id = _State.STOPPED, run.run + 1, None, None
             run.ended_at = run.ended_at or now()
             changed.append(run)
     save_runs(changed)
-    _close_pages(changed)
+    close_pages(changed)
     if set(ALL_TRACKS) <= set(tracks):
+        end_snoozes(subjects)
         made_by_people = Page.objects.filter(runs_of(subjects), escalation__isnull=True, state=Page.State.OPEN)
         made_by_people.update(state=Page.State.CLOSED)
     publish_many(
@@ -168,7 +213,19 @@ def stop_many(
     )
 
 
-def _close_pages(runs: Collection[EscalationRun]) -> None:
+def close_pages(runs: Collection[EscalationRun]) -> None:
+    """What the ended runs asked for is no longer needed; one query."""
     open_pages = Page.objects.filter(escalation__in=[run.pk for run in runs], state=Page.State.OPEN)
     if runs:
         open_pages.update(state=Page.State.CLOSED)
+
+
+def end_snoozes(subjects: Collection[Subject]) -> None:
+    """Write down that the snoozes of these subjects ended now, where one runs; one query."""
+    Snooze.objects.filter(runs_of(subjects), ended_at__isnull=True).update(ended_at=now())
+
+
+def clear_conditions(subject: Subject, *, by: str) -> None:
+    """Take back all conditions of a subject; one query."""
+    rows = EscalationCondition.objects.filter(runs_of([subject]), cleared_at__isnull=True)
+    rows.update(cleared_at=now(), cleared_by=by[:120])
