@@ -12,13 +12,14 @@ from simple_history.template_utils import HistoricalRecordContextHelper
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
+from apps.catalog.admin.grants import save_grants
 from apps.catalog.admin.saving import OperatingAdmin, given_reason
 from apps.catalog.models import Environment, Team
 from apps.catalog.permissions import leads_any_team
 from apps.catalog.queries import led_team_ids, team_ids_of, visible_services
 from apps.flags import operations
 from apps.flags.admin.forms import TEXTS, FlagForm, KillForm, ReasonForm
-from apps.flags.admin.grants import GroupGrants, UserGrants, save_grants
+from apps.flags.admin.grants import FlagGroupGrants, FlagUserGrants
 from apps.flags.models import Flag
 from apps.flags.permissions import ADD, CHANGE, KILL, user_may
 from apps.flags.queries import about_of, knows_why, preview_kill, visible_flags, with_about_shown
@@ -56,7 +57,7 @@ class FlagAdmin(OperatingAdmin):
     ordering = ("environment__position", "environment__name", "key")
     list_before_template = "flags/environments.html"
     change_form_before_template = "flags/switch.html"
-    inlines: ClassVar[list[Any]] = [UserGrants, GroupGrants]
+    inlines: ClassVar[list[Any]] = [FlagUserGrants, FlagGroupGrants]
     actions_detail: ClassVar[Any] = ("kill", "bring_back", "disable", "enable")
 
     # --- who sees which ---
@@ -149,7 +150,7 @@ class FlagAdmin(OperatingAdmin):
         return [service.pk for service in (*chosen, *hidden)]
 
     def save_children(self, request: HttpRequest, parent: Any, formset: Any) -> None:
-        save_grants(request, parent.pk, formset)
+        save_grants(request, parent, formset, operations.grant_flag, operations.revoke_flag)
 
     # --- what is shown ---
 
