@@ -23,7 +23,7 @@ from apps.runbooks.operations.claiming import keep, locked
 from apps.runbooks.operations.outcomes import ring_workers
 from apps.runbooks.operations.telling import log, tell
 from apps.runbooks.permissions import no_such_execution, require_execute, require_steer
-from apps.runbooks.planning import Plan, look
+from apps.runbooks.planning import Plan, approved_content, look
 from apps.runbooks.queries import execution_subject, visible_dry_runs
 
 MAX_REASON = 2000
@@ -57,6 +57,7 @@ def ask_for(dry_run: DryRun, reason: str, actor: Actor) -> Execution:
         incident_id=dry_run.incident_id,
         dry_run=dry_run,
         parameters=dry_run.parameters,
+        incident_names=dry_run.incident_names,
         targets=dry_run.targets,
         content_hash=dry_run.content_hash,
         state=Execution.State.AWAITING_APPROVAL if wanted else Execution.State.READY,
@@ -211,8 +212,9 @@ def _check_approval(execution: Execution) -> None:
 
 
 def _ask(execution: Execution, actor: Actor) -> ApprovalRequest:
-    version = execution.runbook_version
-    content = {"version": version.checksum, "parameters": execution.parameters, "targets": execution.targets}
+    content = approved_content(
+        execution.runbook_version, execution.parameters, execution.targets, execution.incident_names
+    )
     return request_approval(
         execution_subject(execution.pk),
         content,
