@@ -11,8 +11,9 @@ from apps.approvals.models import ApprovalRequest
 from apps.approvals.operations import bypass, request_approval, void_for
 from apps.approvals.queries import require_approved
 from apps.foundation.actor import Actor
+from apps.foundation.checking import checked_text
 from apps.foundation.clock import now
-from apps.foundation.errors import Conflict, Invalid, NotFound, PreconditionFailed
+from apps.foundation.errors import Conflict, NotFound, PreconditionFailed
 from apps.foundation.operations import operation
 from apps.people.queries import user_of
 from apps.runbooks.documents import document_of
@@ -259,14 +260,4 @@ def _check_dry_run(dry_run: DryRun) -> None:
 
 def checked_reason(reason: str, *, required: bool = False) -> str:
     """`reason` without blanks around it. Invalid when it is missing though required, too long, or has a NUL."""
-    found = reason.strip()
-    fault = ""
-    if required and not found:
-        fault = "Say why: the reason is empty."
-    elif len(found) > MAX_REASON:
-        fault = f"The reason has at most {MAX_REASON} characters."
-    elif "\x00" in found:
-        fault = "The reason has a NUL character, which can't be stored."
-    if fault:
-        raise Invalid(fault, fields={"reason": [fault]})
-    return found
+    return checked_text(reason, "reason", most=MAX_REASON, required=required)
