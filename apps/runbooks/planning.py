@@ -257,7 +257,7 @@ def make_dry_run(
     """
     runbook = _runbook(runbook_id, actor)
     require_look(actor, runbook)
-    _require_incident(incident_id, actor)
+    require_incident(incident_id, actor)
     return record_dry_run(runbook, parameters, incident_id=incident_id, version_id=version_id, actor=actor)
 
 
@@ -319,7 +319,8 @@ def _runbook(runbook_id: int, actor: Actor) -> Runbook:
     return found
 
 
-def _require_incident(incident_id: int | None, actor: Actor) -> None:
+def require_incident(incident_id: int | None, actor: Actor) -> None:
+    """NotFound unless the actor may know of the incident; without one there is nothing to know."""
     if incident_id is None:
         return
     user = user_of(actor)
