@@ -44,6 +44,20 @@ class NewMessage:
     guard: Guard | None = None
 
 
+def blank_message(user_id: int, channel: str, address: str) -> NewMessage:
+    """A message to one address of a person that says nothing yet: `replace` fills it in."""
+    return NewMessage(
+        dedupe_key="",
+        channel=channel,
+        recipient_id=user_id,
+        endpoint_id=None,
+        address=address,
+        subject=Subject("", ""),
+        title="",
+        body="",
+    )
+
+
 def lane_of(channel: str, address: str) -> str:
     """Messages of one lane share a provider: all email, or the webhooks of one host and port."""
     if channel != Message.Channel.WEBHOOK:
