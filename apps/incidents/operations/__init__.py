@@ -7,7 +7,7 @@ from apps.incidents.operations.commanding import hand_over, release_role, take_r
 from apps.incidents.operations.declaring import Declaration, declare, declare_many
 from apps.incidents.operations.marking import mark, milestones_to_mark
 from apps.incidents.operations.paging_in import page_in
-from apps.incidents.operations.recording import NewEntry, append_entries
+from apps.incidents.operations.recording import NewEntry, append_entries, entry_about
 from apps.incidents.operations.resolving import reopen, resolve
 from apps.incidents.operations.steering import change_severity, set_phase
 from apps.incidents.operations.timeline import post
@@ -23,6 +23,7 @@ __all__ = [
     "change_visibility",
     "declare",
     "declare_many",
+    "entry_about",
     "grant_access",
     "hand_over",
     "keep_open",
