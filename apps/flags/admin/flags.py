@@ -236,11 +236,6 @@ class FlagAdmin(OperatingAdmin):
     def has_enable_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
         return self._offers(request, object_id, CHANGE, Flag.State.DISABLED)
 
-    def _press(self, request: HttpRequest, verb: Any, form: ReasonForm, object_id: str, done: str) -> HttpResponse:
-        row = self.row(request, object_id)
-        self.perform(request, verb, row.pk, reason=form.cleaned_data["reason"], done=done)
-        return self.go_to_row(request, object_id)
-
     @action(
         description="Kill",
         icon="power_settings_new",
@@ -249,7 +244,13 @@ class FlagAdmin(OperatingAdmin):
         dialog={"title": "Kill this flag?", "form_class": KillForm, "form_submit_text": "Kill it"},
     )
     def kill(self, request: HttpRequest, form: KillForm, object_id: str) -> HttpResponse:
-        return self._press(request, operations.kill, form, object_id, "Killed: it answers false within 2 seconds.")
+        return self.press(
+            request,
+            operations.kill,
+            object_id,
+            reason=form.cleaned_data["reason"],
+            done="Killed: it answers false within 2 seconds.",
+        )
 
     @action(
         description="Bring back",
@@ -264,7 +265,9 @@ class FlagAdmin(OperatingAdmin):
         },
     )
     def bring_back(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
-        return self._press(request, operations.bring_back, form, object_id, "It answers true again.")
+        return self.press(
+            request, operations.bring_back, object_id, reason=form.cleaned_data["reason"], done="It answers true again."
+        )
 
     @action(
         description="Disable",
@@ -278,7 +281,13 @@ class FlagAdmin(OperatingAdmin):
         },
     )
     def disable(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
-        return self._press(request, operations.disable, form, object_id, "Disabled: callers use their own default.")
+        return self.press(
+            request,
+            operations.disable,
+            object_id,
+            reason=form.cleaned_data["reason"],
+            done="Disabled: callers use their own default.",
+        )
 
     @action(
         description="Enable",
@@ -292,4 +301,6 @@ class FlagAdmin(OperatingAdmin):
         },
     )
     def enable(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
-        return self._press(request, operations.enable, form, object_id, "Enabled: it answers true.")
+        return self.press(
+            request, operations.enable, object_id, reason=form.cleaned_data["reason"], done="Enabled: it answers true."
+        )

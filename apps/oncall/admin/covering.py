@@ -82,6 +82,4 @@ class OverrideAdmin(ReadOnlyAdmin, PortalModelAdmin):
         dialog={"title": "Cancel this cover?", "description": "What it covered until now stays true."},
     )
     def cancel(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
-        override = self.row(request, object_id)
-        self.perform(request, operations.cancel_override, override.pk, done="The cover is cancelled.")
-        return self.go_to_row(request, object_id)
+        return self.press(request, operations.cancel_override, object_id, done="The cover is cancelled.")
