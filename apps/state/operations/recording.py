@@ -131,9 +131,10 @@ def seen_now(document: ConfigDocument) -> list[str]:
     at = now()
     document.last_captured_at = at
     document.capture_error = ""
+    document.unreachable_since = None
     every = document.capture_every_seconds
     document.next_capture_at = at + timedelta(seconds=every) if every and not document.is_held_here else None
-    return ["last_captured_at", "capture_error", "next_capture_at"]
+    return ["last_captured_at", "capture_error", "unreachable_since", "next_capture_at"]
 
 
 def tell_change(document: ConfigDocument, version: ConfigVersion, title: str, *, author: str) -> None:
