@@ -167,7 +167,7 @@ class World:
 
     def _runs(self, event: str) -> bool:
         """Whether players meet it: it was started, and no kill switch keeps it out."""
-        return self._state["events"][event]["active"] and f"events.{event}" not in self._killed
+        return bool(self._state["events"][event]["active"]) and f"events.{event}" not in self._killed
 
     def counters(self) -> dict[str, float]:
         """What has been counted since the world was made, advanced to this instant."""
