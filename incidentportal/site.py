@@ -10,7 +10,7 @@ from django.utils.functional import SimpleLazyObject
 from unfold.sites import UnfoldAdminSite
 
 
-class PortalAdminSite(UnfoldAdminSite):
+class PortalAdminSite(UnfoldAdminSite):  # type: ignore[misc]  # it comes without types
     """Our pages have a sidebar of their own: what Django would list there costs more than most pages themselves."""
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> Any:
