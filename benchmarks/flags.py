@@ -9,13 +9,10 @@ Every rate is offered by schedule, and latency counts from the scheduled instant
 from __future__ import annotations
 
 import argparse
-import selectors
-import time
-from collections import deque
 from collections.abc import Sequence
 
 from benchmarks.intake import SERVERS, web
-from benchmarks.open_loop import Load, _Wire
+from benchmarks.open_loop import offer
 from benchmarks.private import machine, private_portal, set_up_django
 
 FLAGS = 50
@@ -62,42 +59,11 @@ def prepare() -> list[bytes]:
     ]
 
 
-def offer(address: tuple[str, int], requests: Sequence[bytes], rate: float, seconds: float) -> Load:
-    """Send `rate` requests a second for `seconds` seconds, the flags in turn."""
-    load = Load(rate, seconds, connections=CONNECTIONS)
-    selector = selectors.EpollSelector()
-    wires = [_Wire(address) for _ in range(CONNECTIONS)]
-    for wire in wires:
-        selector.register(wire.sock, selectors.EVENT_READ, wire)
-    free = deque(wires)
-    total, sent, done = int(rate * seconds), 0, 0
-    start = time.perf_counter() + 0.05
-    while done < total:
-        moment = time.perf_counter()
-        while free and sent < total and start + sent / rate <= moment:
-            wire = free.popleft()
-            wire.due = start + sent / rate
-            wire.sock.sendall(requests[sent % len(requests)])
-            sent += 1
-        waiting = start + sent / rate - time.perf_counter() if free and sent < total else 1.0
-        for key, _ in selector.select(max(0.0, waiting)):
-            status = key.data.answered()
-            if status is not None:
-                load.statuses[status] += 1
-                load.latencies.append((time.perf_counter() - key.data.due) * 1000)
-                free.append(key.data)
-                done += 1
-    load.took_seconds = time.perf_counter() - start
-    for wire in wires:
-        wire.sock.close()
-    return load
-
-
 def measure(
     address: tuple[str, int], requests: Sequence[bytes], rate: float, seconds: float, *, promised: bool
 ) -> bool:
-    """Offer a rate and print its line; whether all of it was answered, with 200, at that rate."""
-    load = offer(address, requests, rate, seconds)
+    """Offer a rate, the flags in turn, and print its line; whether all of it was answered, with 200, at that rate."""
+    load = offer(address, lambda number: requests[number % FLAGS], rate=rate, seconds=seconds, connections=CONNECTIONS)
     good = set(load.statuses) == {200} and load.done_per_second >= 0.98 * rate
     mark = "    " if not promised else ("ok  " if good else "MISS")
     print(

@@ -87,23 +87,40 @@ def drive(
     seconds: float,
     connections: int = 64,
 ) -> Load:
-    """Send `rate` requests a second for `seconds` seconds; the n-th one carries `body(n)`."""
+    """Post `rate` times a second for `seconds` seconds; the n-th request carries `body(n)`."""
+    head = f"POST {path} HTTP/1.1\r\nHost: {address[0]}\r\nContent-Type: application/json\r\nContent-Length: ".encode()
+
+    def request(number: int) -> bytes:
+        payload = body(number)
+        return head + b"%d\r\n\r\n" % len(payload) + payload
+
+    return offer(address, request, rate=rate, seconds=seconds, connections=connections)
+
+
+def offer(
+    address: tuple[str, int],
+    request: Callable[[int], bytes],
+    *,
+    rate: float,
+    seconds: float,
+    connections: int = 64,
+) -> Load:
+    """Send `rate` requests a second for `seconds` seconds; `request(n)` is the whole n-th one."""
     load = Load(rate, seconds, connections=connections)
     selector = selectors.EpollSelector()
     wires = [_Wire(address) for _ in range(connections)]
     for wire in wires:
         selector.register(wire.sock, selectors.EVENT_READ, wire)
     free = deque(wires)
-    head = f"POST {path} HTTP/1.1\r\nHost: {address[0]}\r\nContent-Type: application/json\r\nContent-Length: ".encode()
     total, sent, done = int(rate * seconds), 0, 0
     start = time.perf_counter() + 0.05
     while done < total:
         moment = time.perf_counter()
         while free and sent < total and start + sent / rate <= moment:
             wire = free.popleft()
-            payload = body(sent)
+            whole = request(sent)
             wire.due = start + sent / rate
-            wire.sock.sendall(head + b"%d\r\n\r\n" % len(payload) + payload)
+            wire.sock.sendall(whole)
             sent += 1
         waiting = start + sent / rate - time.perf_counter() if free and sent < total else 1.0
         for key, _ in selector.select(max(0.0, waiting)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import secrets
 import shutil
@@ -24,6 +25,7 @@ from psycopg.rows import dict_row
 from benchmarks.private import ROOT, SERVER
 
 T = TypeVar("T")
+_templates: list[str] = []
 
 
 def free_port() -> int:
@@ -41,6 +43,11 @@ def wait_until(condition: Callable[[], T], what: str, seconds: float = 30.0) -> 
             raise AssertionError(f"{what}: not within {seconds:g} s")
         time.sleep(0.05)
     return found
+
+
+def _on_server(statement: str) -> None:
+    with psycopg.connect(f"{SERVER}/postgres", autocommit=True) as server:
+        server.execute(statement)
 
 
 class Rig:
@@ -68,10 +75,8 @@ class Rig:
     # --- the frame ---
 
     def __enter__(self) -> Rig:
-        with psycopg.connect(f"{SERVER}/postgres", autocommit=True) as server:
-            server.execute(f'CREATE DATABASE "{self.database}"')  # a name of our own making
         self.start_redis()
-        self.run("manage.py", "migrate", "--verbosity", "0")
+        _on_server(f'CREATE DATABASE "{self.database}" TEMPLATE "{self._migrated()}"')  # names of our own making
         return self
 
     def __exit__(
@@ -82,16 +87,26 @@ class Rig:
                 print(f"--- {log.stem}\n{log.read_text(errors='replace')[-1500:]}", file=sys.stderr)
         for name in list(self.processes):
             self.kill(name)
-        with psycopg.connect(f"{SERVER}/postgres", autocommit=True) as server:
-            server.execute(f'DROP DATABASE IF EXISTS "{self.database}" WITH (FORCE)')  # the same
+        _on_server(f'DROP DATABASE IF EXISTS "{self.database}" WITH (FORCE)')  # the same
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _migrated(self) -> str:
+        """The name of a migrated and empty database, made by the first rig of this process for all that follow."""
+        if not _templates:
+            name = f"template_{secrets.token_hex(4)}"
+            atexit.register(_on_server, f'DROP DATABASE IF EXISTS "{name}"')
+            _on_server(f'CREATE DATABASE "{name}"')
+            self.run("manage.py", "migrate", "--verbosity", "0", DATABASE_URL=f"{SERVER}/{name}")
+            _templates.append(name)
+        return _templates[0]
 
     # --- processes ---
 
-    def run(self, *arguments: str) -> str:
-        """Run Python with these arguments to its end; its output."""
+    def run(self, *arguments: str, **environment: str) -> str:
+        """Run Python with these arguments, and more in its environment, to its end; its output."""
+        environ = self.environ | environment
         done = subprocess.run(
-            [sys.executable, *arguments], cwd=ROOT, env=self.environ, capture_output=True, text=True, check=False
+            [sys.executable, *arguments], cwd=ROOT, env=environ, capture_output=True, text=True, check=False
         )
         if done.returncode:
             raise AssertionError(f"{' '.join(arguments)}: {done.stdout[-2000:]}{done.stderr[-4000:]}")

@@ -116,11 +116,11 @@ SERVER_EMAIL = DEFAULT_FROM_EMAIL
 # --- applications -----------------------------------------------------------------------------------------------
 
 INSTALLED_APPS = [
-    "unfold",
+    "unfold.apps.BasicAppConfig",  # the other one would put its own admin site in place of ours
     "unfold.contrib.filters",
     "unfold.contrib.simple_history",
     "unfold.contrib.guardian",
-    "django.contrib.admin",
+    "incidentportal.site.PortalAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -225,7 +225,9 @@ STORAGES = {
         else "whitenoise.storage.CompressedManifestStaticFilesStorage"
     },
 }
-WHITENOISE_USE_FINDERS = TESTING or DEBUG
+WHITENOISE_USE_FINDERS = WHITENOISE_AUTOREFRESH = TESTING or DEBUG  # looked for when asked, not listed at each start
+if TESTING:
+    env.folder(STATIC_ROOT)  # nobody has run collectstatic
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SECURE_SSL_REDIRECT = HTTPS and not BEHIND_PROXY

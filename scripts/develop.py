@@ -14,7 +14,7 @@ from services import found_services
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON = sys.executable
 BIN = Path(sys.executable).parent
-ALONE = "services or e2e or browser or redis"
+ALONE = "services or e2e or redis"
 FAULT_ROUNDS = {"fault": "10", "fault-ci": "1"}
 CHECKS = (
     ("ruff check", [str(BIN / "ruff"), "check", "."]),
@@ -48,14 +48,14 @@ def run(command: list[str], environ: dict[str, str]) -> int:
 def test(arguments: list[str]) -> int:
     """The whole suite but fault injection, which has a command of its own.
 
-    First what needs nothing but a database, on two processes side by side; then, alone on the machine, what starts
-    processes, drives a browser or measures time. A selection runs in one piece.
+    First what tests from inside, on two processes side by side, each with a database, a server and a browser of its
+    own; then, alone on the machine, what runs the whole portal and measures time. A selection runs in one piece.
     """
     with found_services() as services:
         environ = environment(**services)
         if arguments:
             return run([PYTHON, "-m", "pytest", "-m", "not fault", *arguments], environ)
-        both = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]  # the longest files stand early
+        both = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]  # tests/conftest.py has the longest first
         first = run([PYTHON, "-m", "pytest", "-m", f"not fault and not ({ALONE})", *both], environ)
         second = run([PYTHON, "-m", "pytest", "-m", f"not fault and ({ALONE})"], environ)
         return first or second

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.db import connection
+from django.db.backends.postgresql.operations import DatabaseOperations
 
 CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
 CHROMIUM_ARGUMENTS = [
@@ -37,6 +38,21 @@ def chromium_path() -> str:
     return os.environ.get("CHROMIUM", "") or program("chromium", "chromium-browser", "google-chrome")
 
 
+# What takes long begins early, so that two processes end together; a part of it is a test's own name.
+LONGEST = (
+    "contract/test_permission_table.py",
+    "contract/test_openapi_document.py",
+    "pages/test_queries.py",
+    "flags/test_ofrep_server.py",
+    "alerts/test_intake_server.py",
+    "alerts/test_grouping_at_scale.py",
+    "incidents/test_streams.py",
+)
+# Their tests are shared out one by one: a few long ones, or browser's, which all use one server of their process.
+SINGLY = ("test_permission_table.py", "_browser.py", "pages/test_live.py", "pages/test_accessible")
+# Other processes make and migrate these rows by name; a flush that leaves them need not make them again.
+STAY = frozenset({"django_content_type", "auth_permission"})
+
 NEEDS = {
     "postgres": ["PostgreSQL"],
     "redis": ["Redis"],
@@ -57,6 +73,52 @@ def missing() -> set[str]:
         "Alertmanager": bool(program("prometheus-alertmanager", "alertmanager")),
     }
     return {name for name, found in there.items() if not found}
+
+
+def _turn(item: pytest.Item) -> int:
+    """When a test's turn comes: the longest files first, and the browser last, because its driver leaves an event loop
+    running in the thread, in which no other test can start one."""
+    if item.get_closest_marker("e2e") or item.get_closest_marker("services"):
+        return len(LONGEST) + 2
+    if item.get_closest_marker("browser"):
+        return len(LONGEST) + 1
+    file = item.nodeid.partition("::")[0]
+    return next((place for place, name in enumerate(LONGEST) if file.endswith(name)), len(LONGEST))
+
+
+@pytest.hookimpl(trylast=True)  # after the folders' own, which mark their tests
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=_turn)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Files stay in one process, because their fixtures serve all of their tests; those in SINGLY need not."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):  # type: ignore[misc]  # without types
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return nodeid if any(name in file for name in SINGLY) else file
+
+    return ByFile(config, log) if config.getoption("dist") == "loadfile" else None
+
+
+def _delete_all(
+    self: DatabaseOperations, style: Any, tables: Any, *, reset_sequences: bool = False, allow_cascade: bool = False
+) -> list[str]:
+    """What `flush` runs: TRUNCATE would make a new file for every table, also an empty one, and wait for the disk."""
+    names = [self.quote_name(table) for table in tables if table not in STAY]
+    lock = f"LOCK TABLE {', '.join(names)} IN ACCESS EXCLUSIVE MODE"  # as TRUNCATE does: servers may still write
+    return [lock, *(f"DELETE FROM {name}" for name in names)]  # noqa: S608  # Django's own names
+
+
+@pytest.fixture(autouse=True, scope="session")
+def quick_flush() -> Iterator[None]:
+    """Tests that commit are cleaned up after by deleting their rows; sequences go on counting, as before."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DatabaseOperations, "sql_flush", _delete_all)
+        yield
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

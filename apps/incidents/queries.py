@@ -53,17 +53,17 @@ def visible_to(user: User | AnonymousUser) -> QuerySet[Incident]:
         return Incident.objects.none()
     if user.is_superuser or user.has_perm("incidents.view_private_incident"):
         return Incident.objects.all()
-    return Incident.objects.filter(_seen_by(user))
+    return _seen_by(user).all()
 
 
-def _seen_by(user: User) -> Q:
-    """The condition, built once for an account as it was loaded: a page asks it many times. It is still read afresh."""
-    known: Q | None = user.__dict__.get("_portal_seen_incidents")
+def _seen_by(user: User) -> QuerySet[Incident]:
+    """Those rows, told once for an account as it was loaded: a page asks many times. They are still read afresh."""
+    known: QuerySet[Incident] | None = user.__dict__.get("_portal_seen_incidents")
     if known is None:
-        known = _granted(user)
+        seen = _granted(user)
         if user.has_perm("incidents.view_incident"):
-            known |= Q(visibility=Incident.Visibility.OPEN) | _concerned(user)
-        user.__dict__["_portal_seen_incidents"] = known
+            seen |= Q(visibility=Incident.Visibility.OPEN) | _concerned(user)
+        known = user.__dict__["_portal_seen_incidents"] = Incident.objects.filter(seen)
     return known
 
 

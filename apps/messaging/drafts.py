@@ -50,6 +50,20 @@ class NewMessage:
     contact_point_id: int | None = None
 
 
+def blank_message(user_id: int, channel: str, address: str) -> NewMessage:
+    """A message to one address of a person that says nothing yet: `replace` fills it in."""
+    return NewMessage(
+        dedupe_key="",
+        channel=channel,
+        recipient_id=user_id,
+        endpoint_id=None,
+        address=address,
+        subject=Subject("", ""),
+        title="",
+        body="",
+    )
+
+
 def lane_of(channel: str, address: str) -> str:
     """Messages of one lane share a provider: all email, or the webhooks (or push messages) of one host and port."""
     if channel in {Message.Channel.PUSH, Message.Channel.APPRISE}:

@@ -13,7 +13,7 @@ from apps.foundation.actor import Actor
 from apps.foundation.clock import now
 from apps.foundation.errors import Conflict, Forbidden, Invalid, NotFound
 from apps.foundation.operations import operation
-from apps.messaging.drafts import Guard, NewMessage, row_of
+from apps.messaging.drafts import Guard, NewMessage, blank_message, row_of
 from apps.messaging.models import Message
 from apps.messaging.queries import WAITING, inbox, visible_to
 from apps.messaging.registry import guard, register_guard
@@ -59,9 +59,12 @@ def enqueue_many(messages: Sequence[NewMessage]) -> None:
 
 
 def messages_for_person(
-    user_ids: Sequence[int], *, channels: Sequence[str] | None, make: Callable[[int, str, str], NewMessage]
+    user_ids: Sequence[int],
+    *,
+    channels: Sequence[str] | None,
+    make: Callable[[int, str, str], NewMessage] = blank_message,
 ) -> list[NewMessage]:
-    """`make(user_id, channel, address)` for each way to reach these people, with one query.
+    """A message, blank unless `make` writes it, for each way to reach these people, with one query.
 
     The in-app inbox (its address is empty) always comes first; then every contact point that is not
     disabled, in the person's own order, of `channels` only where these are given. Nothing is stored.

@@ -41,7 +41,7 @@ def page_messages(calls: Sequence[Call], names: Mapping[int, str]) -> list[NewMe
     A constant number of queries. A level may limit the channels; the inbox always gets it.
     """
     ways: dict[int, list[NewMessage]] = {}
-    for way in messages_for_person(list({call.page.user_id for call in calls}), channels=None, make=_way):
+    for way in messages_for_person(list({call.page.user_id for call in calls}), channels=None):
         if way.recipient_id is not None:
             ways.setdefault(way.recipient_id, []).append(way)
     return [
@@ -50,22 +50,6 @@ def page_messages(calls: Sequence[Call], names: Mapping[int, str]) -> list[NewMe
         for way in ways.get(call.page.user_id, ())
         if not call.channels or way.channel == Message.Channel.INBOX or way.channel in call.channels
     ]
-
-
-def _way(user_id: int, channel: str, address: str) -> NewMessage:
-    """An empty message to one address of a person, filled in for each page."""
-    return NewMessage(
-        dedupe_key="",
-        channel=channel,
-        recipient_id=user_id,
-        endpoint_id=None,
-        address=address,
-        subject=Subject("", ""),
-        title="",
-        body="",
-        priority=_PRIORITY,
-        guard=None,
-    )
 
 
 def _message(call: Call, way: NewMessage, names: Mapping[int, str]) -> NewMessage:
@@ -81,6 +65,7 @@ def _message(call: Call, way: NewMessage, names: Mapping[int, str]) -> NewMessag
         title=f"{_severity_mark(call)}{call.title}"[:_LONGEST_TITLE],
         body=_body(call, names.get(page.user_id, ""), link if outside else "", url),
         payload={"page_id": page.pk, "url": url, **({"ack_url": link} if outside else {})},
+        priority=_PRIORITY,
         guard=_guard(page),
     )
 

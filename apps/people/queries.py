@@ -66,14 +66,15 @@ def covers(scopes: Iterable[str], wanted: str) -> bool:
     return "*" in held or wanted in held or (way == "read" and f"{area}:write" in held)
 
 
+def usable_tokens() -> QuerySet[ApiToken]:
+    """The tokens that open anything now: not revoked, not expired, and of an active account."""
+    lasting = Q(expires_at__isnull=True) | Q(expires_at__gt=now())
+    return ApiToken.objects.filter(lasting, revoked_at__isnull=True, user__is_active=True)
+
+
 def token_by_text(text: str) -> ApiToken | None:
-    """The usable token with this text, its account loaded: not revoked, not expired, and of an active account."""
-    token = ApiToken.objects.select_related("user").filter(digest=digest(text)).first()
-    if token is None or token.revoked_at is not None or not token.user.is_active:
-        return None
-    if token.expires_at is not None and token.expires_at <= now():
-        return None
-    return token
+    """The usable token with this text, its account loaded."""
+    return usable_tokens().select_related("user").filter(digest=digest(text)).first()
 
 
 def visible_users(user: User | AnonymousUser) -> QuerySet[User]:

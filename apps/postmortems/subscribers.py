@@ -14,7 +14,7 @@ from apps.engine.registry import subscribe, subscribe_batch
 from apps.foundation.actor import Actor
 from apps.foundation.clock import now
 from apps.incidents.models import Incident
-from apps.incidents.operations import NewEntry, append_entries
+from apps.incidents.operations import NewEntry, append_entries, entry_about
 from apps.incidents.queries import SUBJECT_KIND
 from apps.policies.models import PolicyVersion
 from apps.postmortems.operations import open_review
@@ -130,16 +130,8 @@ def _is_told(event: Event) -> bool:
 
 def _entry(event: Event) -> NewEntry:
     kind, words = _TELLERS[event.kind]
-    return NewEntry(
-        incident_id=int(event.subject_key),
-        kind=kind,
-        text=words(event.payload),
-        author_name=str(event.actor.get("name") or "portal")[:120],
-        author_id=event.actor.get("user_id"),
-        at=event.occurred_at,
-        event_id=event.pk,
-        data={name: event.payload[name] for name in ("review_id", "item_id") if name in event.payload},
-    )
+    shown = {name: event.payload[name] for name in ("review_id", "item_id") if name in event.payload}
+    return entry_about(event, int(event.subject_key), kind, words(event.payload), shown)
 
 
 def register() -> None:

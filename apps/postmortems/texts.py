@@ -60,7 +60,7 @@ def tell(words: Sequence[Word]) -> None:
     people = sorted({word.user.pk for word in words})
     if not people:
         return
-    for way in messages_for_person(people, channels=[Message.Channel.EMAIL], make=_way):
+    for way in messages_for_person(people, channels=[Message.Channel.EMAIL]):
         if way.recipient_id is not None:
             ways[way.recipient_id].append(way)
     seen = _seen(words)
@@ -87,20 +87,6 @@ def _seen(words: Sequence[Word]) -> dict[int, set[Subject]]:
             found |= {Subject(REVIEW_SUBJECT, str(pk)) for pk in theirs.values_list("pk", flat=True)}
         seen[user.pk] = found
     return seen
-
-
-def _way(user_id: int, channel: str, address: str) -> NewMessage:
-    """An empty message to one address of a person, filled in for each word."""
-    return NewMessage(
-        dedupe_key="",
-        channel=channel,
-        recipient_id=user_id,
-        endpoint_id=None,
-        address=address,
-        subject=Subject("", ""),
-        title="",
-        body="",
-    )
 
 
 def _message(word: Word, way: NewMessage, visible: bool) -> NewMessage:

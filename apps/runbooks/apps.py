@@ -12,7 +12,7 @@ class RunbooksConfig(AppConfig):
 
     def ready(self) -> None:
         from apps.engine.registry import Invariant, Sweeper, register_invariant, register_sweeper
-        from apps.runbooks import metrics, queries, subscribers, worker
+        from apps.runbooks import loose_ends, metrics, queries, subscribers, worker
         from apps.runbooks.operations.outcomes import EXECUTE_QUEUE, EXECUTE_TASK
         from apps.runbooks.operations.repairing import repair
         from apps.runbooks.panels import register_panels
@@ -23,6 +23,7 @@ class RunbooksConfig(AppConfig):
         subscribers.register()
         metrics.register()
         register_panels()
+        loose_ends.register()
 
 
 def register_subjects() -> None:

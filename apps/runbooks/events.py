@@ -1,4 +1,4 @@
-"""What happens to executions. The subject of each is the incident where there is one, else the execution."""
+"""What happens to executions, whose subject is the incident where there is one, else the execution; and to grants."""
 
 from __future__ import annotations
 
@@ -106,3 +106,55 @@ class Finished(ExecutionEvent):
     detail: str
     took_seconds: int
     target_seconds: int
+
+
+@dataclass(frozen=True)
+class RunbookGrantGiven(DomainEvent):
+    """A person or a group got a permission for one runbook."""
+
+    kind: ClassVar[str] = "runbooks.runbook_grant_given"
+
+    runbook_id: int
+    permission: str
+    user_id: int | None
+    group: str | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class RunbookGrantTaken(DomainEvent):
+    """A person or a group lost a permission for one runbook."""
+
+    kind: ClassVar[str] = "runbooks.runbook_grant_taken"
+
+    runbook_id: int
+    permission: str
+    user_id: int | None
+    group: str | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class MitigationGrantGiven(DomainEvent):
+    """A person or a group got a permission for one mitigation."""
+
+    kind: ClassVar[str] = "runbooks.mitigation_grant_given"
+
+    mitigation_id: int
+    permission: str
+    user_id: int | None
+    group: str | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class MitigationGrantTaken(DomainEvent):
+    """A person or a group lost a permission for one mitigation."""
+
+    kind: ClassVar[str] = "runbooks.mitigation_grant_taken"
+
+    mitigation_id: int
+    permission: str
+    user_id: int | None
+    group: str | None
+    reason: str

@@ -103,8 +103,9 @@ class DryRun(models.Model):
         "incidents.Incident", on_delete=models.PROTECT, null=True, blank=True, related_name="dry_runs"
     )
     parameters = models.JSONField(default=dict)
+    incident_names = models.JSONField(default=dict, help_text="the values of the incident that the steps name")
     targets = models.JSONField(default=list, help_text="what would change: kind, key, checksums before and after")
-    content_hash = models.CharField(max_length=64, help_text="SHA-256 over version, parameters and targets")
+    content_hash = models.CharField(max_length=64, help_text="SHA-256 over version, parameters, incident and targets")
     steps = models.JSONField(default=list, help_text="for each step what it would do: text, request, diff, problems")
     problems = models.JSONField(default=list, help_text="why it can't be executed; empty when the preflight passed")
     estimate_seconds = models.PositiveIntegerField(default=0)
@@ -151,6 +152,7 @@ class Execution(models.Model):
         "approvals.ApprovalRequest", on_delete=models.PROTECT, null=True, blank=True, related_name="+"
     )
     parameters = models.JSONField(default=dict)
+    incident_names = models.JSONField(default=dict, help_text="the values of the incident that the steps name")
     targets = models.JSONField(default=list)
     content_hash = models.CharField(max_length=64)
     state = models.CharField(max_length=20, choices=State)

@@ -25,6 +25,7 @@ from apps.runbooks.queries import visible_runbooks
 from apps.runbooks.secrets import Vault
 from apps.runbooks.steps.base import Preview, StepContext
 from apps.runbooks.steps.preparing import NotReady, Prepared, prepare, prepare_compensation, preview
+from apps.runbooks.templating import placeholders
 
 ENOUGH_EXECUTIONS = 3
 _LATEST_EXECUTIONS = 20
@@ -32,14 +33,16 @@ _LATEST_EXECUTIONS = 20
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What `look` found. `content` is what is approved: version, parameters and targets; `content_hash` its SHA-256.
+    """What `look` found. `content` is what is approved, as `approved_content` makes it; `content_hash` its SHA-256.
 
-    With `problems` it can't be executed. Secrets are masked everywhere.
+    `names` are the values of the incident that the steps name. With `problems` it can't be executed. Secrets are
+    masked everywhere.
     """
 
     steps: list[dict[str, Any]] = field(default_factory=list)
     targets: list[dict[str, Any]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    names: dict[str, Any] = field(default_factory=dict)
     content: dict[str, Any] = field(default_factory=dict)
     content_hash: str = ""
     estimate_seconds: int = 0
@@ -58,10 +61,14 @@ def look(version: RunbookVersion, parameters: dict[str, Any], *, incident_id: in
         parameters = _checked(document, parameters, vault)
     except (Invalid, InvalidRunbook) as error:
         lines = [f"{place}: {line}" for place, lines in error.fields.items() for line in lines] or [error.message]
-        return _plan(version, vault.mask(parameters), [], [*problems, *lines], 0)
+        return _plan(version, vault.mask(parameters), [], [*problems, *lines])
     incident = _incident(incident_id)
     if incident_id is not None and incident is None:
         problems.append("The incident does not exist.")
+    names = named_of(document, incident)
+    if vault.holds(names):
+        problems.append("What a step names of the incident holds the text of a secret: take it out there.")
+        names = vault.mask(names)
     context = StepContext(
         parameters=parameters,
         incident=incident_names(incident),
@@ -76,19 +83,46 @@ def look(version: RunbookVersion, parameters: dict[str, Any], *, incident_id: in
     steps = [vault.mask(_look_at(step, place, context, vault)) for place, step in enumerate(document.steps, start=1)]
     problems += [f"{step['name']}: {problem}" for step in steps for problem in step["problems"]]
     problems += _collisions(steps)
-    return _plan(version, parameters, steps, problems, _estimate(version, document, steps))
+    return _plan(version, parameters, steps, problems, names=names, estimate=_estimate(version, document, steps))
 
 
 def _plan(
-    version: RunbookVersion, parameters: Any, steps: list[dict[str, Any]], problems: list[str], estimate: int
+    version: RunbookVersion,
+    parameters: Any,
+    steps: list[dict[str, Any]],
+    problems: list[str],
+    *,
+    names: dict[str, Any] | None = None,
+    estimate: int = 0,
 ) -> Plan:
     targets: dict[tuple[str, str], dict[str, Any]] = {}
     for step in steps:
         for target in step["targets"]:
             targets.setdefault((target["kind"], target["key"]), target)
     listed = [targets[key] for key in sorted(targets)]
-    content = {"version": version.checksum, "parameters": parameters, "targets": listed}
-    return Plan(steps, listed, problems, content, content_hash(content), estimate)
+    known = names or {}
+    content = approved_content(version, parameters, listed, known)
+    return Plan(steps, listed, problems, known, content, content_hash(content), estimate)
+
+
+def approved_content(
+    version: RunbookVersion, parameters: Any, targets: list[dict[str, Any]], names: dict[str, Any]
+) -> dict[str, Any]:
+    """All that decides what the steps will do: the version's text, parameters, the incident's values, the targets.
+
+    Secrets stand in it by their names, as the text has them.
+    """
+    content = {"version": version.checksum, "parameters": parameters, "targets": targets}
+    return {**content, "incident": names} if names else content
+
+
+def named_of(document: Document, incident: Incident | None) -> dict[str, Any]:
+    """The values of the incident that a placeholder of any step, or of what undoes one, stands for."""
+    known = incident_names(incident)
+    written = [step.with_ for step in document.steps]
+    written += [step.compensate.with_ for step in document.steps if isinstance(step.compensate, Compensation)]
+    roots = (found.name.split(".")[:2] for found in placeholders(written))
+    return {field: known[field] for root, field in sorted(map(tuple, roots)) if root == "incident" and field in known}
 
 
 def _state_problems(version: RunbookVersion) -> Iterator[str]:
@@ -223,7 +257,7 @@ def make_dry_run(
     """
     runbook = _runbook(runbook_id, actor)
     require_look(actor, runbook)
-    _require_incident(incident_id, actor)
+    require_incident(incident_id, actor)
     return record_dry_run(runbook, parameters, incident_id=incident_id, version_id=version_id, actor=actor)
 
 
@@ -264,6 +298,7 @@ def keep_dry_run(found: Looked, *, incident_id: int | None, actor: Actor) -> Dry
         runbook_version=found.version,
         incident_id=incident_id,
         parameters=found.parameters,
+        incident_names=plan.names,
         targets=plan.targets,
         content_hash=plan.content_hash,
         steps=plan.steps,
@@ -284,7 +319,8 @@ def _runbook(runbook_id: int, actor: Actor) -> Runbook:
     return found
 
 
-def _require_incident(incident_id: int | None, actor: Actor) -> None:
+def require_incident(incident_id: int | None, actor: Actor) -> None:
+    """NotFound unless the actor may know of the incident; without one there is nothing to know."""
     if incident_id is None:
         return
     user = user_of(actor)

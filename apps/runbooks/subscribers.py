@@ -1,4 +1,4 @@
-"""Events of executions, of their approvals and of flags as lines on the timeline of the linked incident."""
+"""Events of executions, approvals, flags and restored configs as lines on the timeline of the linked incident."""
 
 from __future__ import annotations
 
@@ -9,16 +9,20 @@ from apps.approvals.events import KINDS as APPROVAL_KINDS
 from apps.engine.models import Event
 from apps.engine.registry import subscribe, subscribe_batch
 from apps.foundation.actor import Actor
-from apps.incidents.operations import NewEntry, append_entries
+from apps.incidents.operations import NewEntry, append_entries, entry_about
 from apps.incidents.queries import SUBJECT_KIND as INCIDENT
 from apps.policies.durations import duration_text
-from apps.runbooks.models import Execution
+from apps.runbooks.models import Execution, StepRun
 from apps.runbooks.operations.deciding import note_decision
 from apps.runbooks.queries import EXECUTION
+from apps.state.events import ConfigRestored
+from apps.state.models import ConfigVersion
 
 TELLER = "runbooks.timeline"
 DECIDER = "runbooks.decisions"
 LINE_KIND = "runbook"
+RESTORED = ConfigRestored.kind
+_LINE_KINDS = {"flags": "flag", "state": "config"}
 
 Payload = Mapping[str, Any]
 
@@ -99,6 +103,13 @@ def _flag(word: str) -> Callable[[Payload], str]:
     return lambda event: f"{word} {event['name']} in {event['environment']}{_because(event.get('reason', ''))}"
 
 
+def _restored(event: Payload) -> str:
+    if not event["changed"]:
+        return f"{event['name']} was at version {event['restores_number']} already"
+    kept = f"; what was live is kept as version {event['backup_number']}"
+    return f"{event['name']} is back at version {event['restores_number']}, verified{kept}"
+
+
 _TELLERS: dict[str, Callable[[Payload], str]] = {
     "runbooks.requested": _requested,
     "runbooks.started": _started,
@@ -117,6 +128,7 @@ _TELLERS: dict[str, Callable[[Payload], str]] = {
     "approvals.bypassed": _approval("Emergency bypass of the approval"),
     "flags.killed": _flag("Killed the flag"),
     "flags.brought_back": _flag("Brought back the flag"),
+    RESTORED: _restored,
 }
 
 
@@ -128,25 +140,19 @@ def tell(events: Sequence[Event]) -> None:
 
 
 def _entry(event: Event, incident_id: int) -> NewEntry:
-    kind = "flag" if event.kind.startswith("flags.") else LINE_KIND
-    shown = {name: event.payload[name] for name in ("execution_id", "step_id", "flag_id") if name in event.payload}
+    kind = _LINE_KINDS.get(event.kind.partition(".")[0], LINE_KIND)
+    names = ("execution_id", "step_id", "flag_id", "document_id")
+    shown = {name: event.payload[name] for name in names if name in event.payload}
     if event.subject_kind == EXECUTION:
         shown["execution_id"] = int(event.subject_key)
-    return NewEntry(
-        incident_id=incident_id,
-        kind=kind,
-        text=_TELLERS[event.kind](event.payload)[:4000],
-        author_name=str(event.actor.get("name") or "portal")[:120],
-        author_id=event.actor.get("user_id"),
-        at=event.occurred_at,
-        event_id=event.pk,
-        data={"event": event.kind, **shown},
-    )
+    text = _TELLERS[event.kind](event.payload)[:4000]
+    return entry_about(event, incident_id, kind, text, {"event": event.kind, **shown})
 
 
 def _incidents_of(events: Iterable[Event]) -> dict[int, int]:
-    """The incident that each event is about, by the event's id; one query for all executions."""
-    found: dict[int, int] = {}
+    """The incident that each event is about, by the event's id; one query for all executions, one for all configs."""
+    events = list(events)
+    found = _incidents_of_restores([event for event in events if event.kind == RESTORED])
     of_executions: dict[int, int] = {}
     for event in events:
         kind, key = event.subject_kind, event.subject_key
@@ -162,6 +168,18 @@ def _incidents_of(events: Iterable[Event]) -> dict[int, int]:
         if (incident_id := linked.get(execution_id)) is not None:
             found[event_id] = incident_id
     return found
+
+
+def _incidents_of_restores(events: Sequence[Event]) -> dict[int, int]:
+    """Whose step restored a config: the version that it made bears the step's key."""
+    if not events:
+        return {}
+    made = ConfigVersion.objects.filter(pk__in={event.payload["version_id"] for event in events}).exclude(effect_key="")
+    keys = dict(made.values_list("pk", "effect_key"))
+    runs = StepRun.objects.filter(idempotency_key__in=set(keys.values()), execution__incident__isnull=False)
+    linked = dict(runs.values_list("idempotency_key", "execution__incident_id"))
+    found = {event.pk: linked.get(keys.get(event.payload["version_id"], "")) for event in events}
+    return {event_id: incident_id for event_id, incident_id in found.items() if incident_id is not None}
 
 
 def follow_decision(event: Event) -> None:

@@ -38,13 +38,18 @@ class ConfigApplied(ConfigEvent):
 
 @dataclass(frozen=True)
 class ConfigRestored(ConfigEvent):
-    """An earlier state is live again, read back and verified. `backup_id` is the version that it replaced."""
+    """An earlier state is live again, read back and verified. `backup_id` is the version that it replaced.
+
+    `backup_number` and `restores_number` are what people call the two.
+    """
 
     kind: ClassVar[str] = "state.restored"
     backup_id: int
     restores_id: int
     reason: str
     changed: bool
+    backup_number: int
+    restores_number: int
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,15 @@ from apps.foundation.clock import now
 from apps.foundation.history import TrackedHistory
 
 
+class SourceState(models.TextChoices):
+    """What is known of where a document lives."""
+
+    HELD_HERE = "held_here", "held here"
+    READ = "read", "read"
+    NOT_READ = "not_read", "not read yet"
+    UNREACHABLE = "unreachable", "can't be read"
+
+
 class ConfigDocument(models.Model):
     """A JSON document that a running system obeys.
 
@@ -35,6 +44,9 @@ class ConfigDocument(models.Model):
     next_capture_at = models.DateTimeField(null=True, blank=True)
     last_captured_at = models.DateTimeField(null=True, blank=True)
     capture_error = models.TextField(blank=True, help_text="why the last capture failed; empty when it worked")
+    unreachable_since = models.DateTimeField(
+        null=True, blank=True, help_text="when captures began to fail; empty while they work"
+    )
     head = models.ForeignKey(
         "state.ConfigVersion", on_delete=models.PROTECT, null=True, blank=True, related_name="+",
         help_text="the newest version the portal knows to be live",
@@ -45,7 +57,9 @@ class ConfigDocument(models.Model):
     )  # fmt: skip
     revision = models.PositiveIntegerField(default=1, help_text="raised by every change; the ETag")
 
-    history = TrackedHistory(excluded_fields=["next_capture_at", "last_captured_at", "capture_error", "revision"])
+    history = TrackedHistory(
+        excluded_fields=["next_capture_at", "last_captured_at", "capture_error", "unreachable_since", "revision"]
+    )
 
     class Meta:
         ordering: ClassVar = ["name"]
@@ -60,6 +74,15 @@ class ConfigDocument(models.Model):
     @property
     def is_held_here(self) -> bool:
         return not self.source_url
+
+    @property
+    def source_state(self) -> SourceState:
+        """What the last look at the source found."""
+        if self.is_held_here:
+            return SourceState.HELD_HERE
+        if self.capture_error:
+            return SourceState.UNREACHABLE
+        return SourceState.READ if self.last_captured_at else SourceState.NOT_READ
 
 
 class ConfigVersion(models.Model):

@@ -8,6 +8,7 @@
   const announcer = document.getElementById("announcer");
   const composer = document.getElementById("composer");
   const title = document.title;
+  const toast = window.portalToast;
   let unseen = 0;
 
   const lastSeq = () => list.lastElementChild?.dataset.seq || "0";
@@ -80,9 +81,6 @@
     if (close) { event.preventDefault(); close.closest("dialog").close(); return; }
     if (event.target.matches("dialog.ip-dialog")) event.target.close(); // a click on the backdrop
   });
-  root.addEventListener("keydown", (event) => {
-    if (event.key === " " && event.target.matches("a[role=button]")) { event.preventDefault(); event.target.click(); }
-  });
   for (const dialog of root.querySelectorAll("dialog")) {
     dialog.addEventListener("close", () => document.getElementById(opener || "")?.focus());
   }
@@ -105,23 +103,6 @@
   composer?.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); composer.requestSubmit(); }
   });
-
-  // --- toasts ---
-  const toasts = document.getElementById("toasts");
-  function toast(text) {
-    const note = document.createElement("div");
-    note.className = "ip-note ip-note--danger";
-    note.dataset.toast = "";
-    note.textContent = text;
-    toasts.append(note);
-  }
-  new MutationObserver((records) => {
-    for (const note of records.flatMap((record) => [...record.addedNodes])) {
-      if (note.nodeType !== Node.ELEMENT_NODE) continue;
-      note.addEventListener("click", () => note.remove());
-      setTimeout(() => note.remove(), note.classList.contains("ip-note--danger") ? 12000 : 5000);
-    }
-  }).observe(toasts, { childList: true });
 
   window.portalPage = page;
 })();

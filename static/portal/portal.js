@@ -57,6 +57,10 @@
       });
     }
   };
+  // A link that looks and speaks like a button is pressed like one.
+  document.addEventListener("keydown", (event) => {
+    if (event.key === " " && event.target.matches?.("a[role=button]")) { event.preventDefault(); event.target.click(); }
+  });
   // SimpleBar calls all its regions the same.
   window.addEventListener("load", () => {
     document.querySelectorAll(".simplebar-content-wrapper").forEach((region, place) => {

@@ -1,25 +1,10 @@
-// The review page and the page of an action item: dialogs, sections that lose nothing that was typed, toasts.
+// The review page and the page of an action item: dialogs, sections that lose nothing that was typed.
 (() => {
   "use strict";
   const root = document.getElementById("review");
-  const toasts = document.getElementById("toasts");
   const dialog = document.getElementById("dialog");
   const place = document.getElementById("dialog-place");
-
-  // --- toasts ---
-  function toast(text) {
-    const note = document.createElement("div");
-    note.className = "ip-note ip-note--danger";
-    note.textContent = text;
-    toasts.append(note);
-  }
-  new MutationObserver((records) => {
-    for (const note of records.flatMap((record) => [...record.addedNodes])) {
-      if (note.nodeType !== Node.ELEMENT_NODE) continue;
-      note.addEventListener("click", () => note.remove());
-      setTimeout(() => note.remove(), note.classList.contains("ip-note--danger") ? 12000 : 5000);
-    }
-  }).observe(toasts, { childList: true });
+  const toast = window.portalToast;
 
   // --- dialogs: links work without scripts; with them their form opens in place ---
   let opener = null;
@@ -38,9 +23,6 @@
     const close = event.target.closest("#dialog [data-closes]");
     if (close) { event.preventDefault(); dialog.close(); return; }
     if (event.target === dialog) dialog.close(); // a click on the backdrop
-  });
-  root.addEventListener("keydown", (event) => {
-    if (event.key === " " && event.target.matches("a[role=button]")) { event.preventDefault(); event.target.click(); }
   });
   dialog.addEventListener("close", () => {
     place.replaceChildren();

@@ -51,9 +51,6 @@
     const dialog = leave?.closest("dialog");
     if (dialog) { event.preventDefault(); dialog.close(); }
   });
-  document.addEventListener("keydown", (event) => {
-    if (event.key === " " && event.target.matches?.("a[role=button][data-ask]")) { event.preventDefault(); event.target.click(); }
-  });
   document.addEventListener("portal:acted", (event) => {
     event.detail.elt?.closest?.("dialog.p-runbooks-dialog[open]")?.close();
     window.portalPage?.refresh();

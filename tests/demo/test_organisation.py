@@ -7,6 +7,7 @@ import stat
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import Group
 
 from apps.catalog.models import Service, Team
@@ -15,18 +16,22 @@ from apps.demo.organisation import PAST_INCIDENTS, PEOPLE
 from apps.flags.models import Flag
 from apps.foundation.actor import Actor
 from apps.foundation.clock import now
+from apps.foundation.errors import Forbidden
 from apps.incidents.models import Incident, Milestone
 from apps.messaging.models import Message
+from apps.messaging.silencing import silence_mails
 from apps.oncall.queries import people_for_roles
 from apps.paging.models import Page
 from apps.people.groups import GROUP_PERMISSIONS
 from apps.people.models import User
 from apps.people.operations import sync_groups
+from apps.people.queries import token_by_text
 from apps.policies.operations import import_shipped_packs
 from apps.postmortems.models import ActionItem, Review
 from apps.runbooks.models import Mitigation, Runbook, RunbookVersion
 from apps.runbooks.planning import look
 from apps.state.models import ConfigDocument, ConfigVersion
+from tests.factories import actor, superuser
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -90,7 +95,24 @@ def test_escalations_of_the_past_fired_then_and_send_nothing_now() -> None:
     assert all(page.created_at == page.due_at for page in called)
     while send_due():
         pass
-    assert not Message.objects.filter(channel="email", state="sent", guard_kind__startswith="paging.").exists()
+    assert not Message.objects.filter(channel="email", state="sent").exists()
+
+
+def test_of_the_past_nobody_gets_a_mail_at_the_first_start() -> None:
+    from apps.engine.operations import deliver
+    from apps.engine.sweep import fire_timers
+    from apps.messaging.operations import send_due
+
+    seed_demo(password="")
+    assert Message.objects.filter(channel="email", state="void", last_error="about the past of the demo").exists()
+    while fire_timers() or deliver() or send_due():
+        pass
+    assert not Message.objects.filter(channel="email", state__in=["sent", "queued"]).exists()
+
+
+def test_only_the_portal_keeps_mails_back() -> None:
+    with pytest.raises(Forbidden):
+        silence_mails(after_id=0, reason="no", actor=actor(superuser()))
 
 
 def test_the_world_learns_its_addresses_in_a_file_for_its_owner_only(settings) -> None:  # type: ignore[no-untyped-def]  # the same
@@ -102,6 +124,24 @@ def test_the_world_learns_its_addresses_in_a_file_for_its_owner_only(settings) -
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     seed_demo(password="")
     assert json.loads(path.read_text()) == addresses
+
+
+def test_the_world_gets_a_token_that_reads_flags_and_keeps_it() -> None:
+    seed_demo(password="")
+    path = Path(settings.DATA_DIR) / "demo" / "portal.json"
+    told = json.loads(path.read_text())
+    token = token_by_text(told["flags_token"])
+    assert token is not None
+    assert (token.scopes, token.user.username, token.user.owner.username) == (["flags:read"], "demo-world", "omar")
+    assert not token.user.get_all_permissions()
+    path.unlink()
+    seed_demo(password="")
+    anew = json.loads(path.read_text())["flags_token"]
+    assert token_by_text(told["flags_token"]) is None
+    assert token_by_text(anew) is not None
+    User.objects.filter(username="demo-world").update(is_active=False)
+    seed_demo(password="")
+    assert json.loads(path.read_text())["flags_token"] == ""
 
 
 def test_every_kind_of_kill_switch_is_there_in_each_environment_with_all_that_one_must_know() -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from apps.demo.world.game import World
 from apps.demo.world.server import WorldServer
+from apps.demo.world.switches import Switches
 from apps.demo.world.watcher import Watcher
 
 
@@ -25,7 +26,8 @@ def world(tmp_path: Path) -> World:
 @pytest.fixture
 def port(world: World, tmp_path: Path) -> Iterator[int]:
     watcher = make_watcher(world, tmp_path, Ticking())
-    server = WorldServer(0, world, watcher=watcher, portal_url="http://127.0.0.1:8000")
+    switches = Switches(world, portal_file=tmp_path / "portal.json")
+    server = WorldServer(0, world, watcher=watcher, switches=switches, portal_url="http://127.0.0.1:8000")
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
     yield server.server_port
     server.shutdown()

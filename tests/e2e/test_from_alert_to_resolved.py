@@ -233,6 +233,13 @@ def she_kills_a_switch(stack: Stack, page: Any) -> None:
     page.get_by_text("No boss while the economy is broken.").first.wait_for()
     killed = wait_until(lambda: switched_off(path, asks), "every web process answers false", 2)
     assert killed["value"] is False
+    wait_until(lambda: SWITCH in obeyed(stack), "the game lives without it", 5)
+
+
+def obeyed(stack: Stack) -> list[str]:
+    """The kill switches that the game knows to be off."""
+    flags = json.loads(fetch(f"{stack.world}/status")[1])["switches"]["flags"]
+    return [key for key, flag in flags.items() if not flag["on"]]
 
 
 def switched_off(path: str, headers: dict[str, str]) -> Any:

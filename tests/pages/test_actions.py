@@ -222,3 +222,13 @@ def test_somebody_paged_in_is_asked_to_say_that_they_are_here() -> None:
     page_in(row.pk, user_id=ben.pk, reason="database", actor=actor(ana))
     page = logged_in(ben).get(f"/admin/incidents/incident/{row.pk}/command/").content.decode()
     assert "You were paged in" in page
+
+
+def test_a_resolved_incident_asks_nobody_to_fill_a_role() -> None:
+    ana, row = named("ana", "commander"), incident(severity="P1")
+    address = f"/admin/incidents/incident/{row.pk}/command/"
+    assert "nobody, needed" in logged_in(ana).get(address).content.decode()
+    press(ana, row, "resolve")
+    shown = logged_in(ana).get(address).content.decode()
+    assert "needed" not in shown[shown.index('id="roles-title"') : shown.index('id="pages-title"')]
+    assert 'data-opens="give"' not in shown

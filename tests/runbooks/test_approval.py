@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from django.db import connections
@@ -14,9 +15,11 @@ from apps.engine.operations import deliver
 from apps.foundation.actor import Actor
 from apps.foundation.clock import ManualClock, use_clock
 from apps.foundation.errors import Conflict, DomainError, Forbidden, Invalid, NotFound, PreconditionFailed
+from apps.incidents.models import Incident
+from apps.runbooks.documents import document_of
 from apps.runbooks.models import DryRun, Execution, Mitigation, TargetLock
 from apps.runbooks.operations.executing import bypass_and_execute, execute, start, use_mitigation
-from apps.runbooks.planning import make_dry_run
+from apps.runbooks.planning import make_dry_run, named_of
 from apps.runbooks.queries import visible_dry_runs, visible_executions
 from tests.factories import actor, incident, person, superuser, team
 from tests.runbooks.rehearsal import SCRIPT, asked, begun, commander, run, runbook, step
@@ -297,3 +300,43 @@ def test_what_belongs_to_a_private_incident_is_seen_only_by_those_who_see_that()
     assert visible_executions(chief).get() == execution
     with pytest.raises(NotFound):
         execute(execution.pk, actor=actor(other))
+
+
+def named_step() -> dict[str, Any]:
+    return {"slug": "look", "kind": "manual", "name": "Look", "with": {"instructions": "See {{ incident.title }}"}}
+
+
+def test_what_a_step_names_of_the_incident_is_approved_with_it() -> None:
+    about = incident("The shop is slow")
+    execution = asked(runbook(named_step(), approval="required"), incident_id=about.pk)
+    assert execution.approval is not None
+    assert execution.approval.content["incident"] == {"title": "The shop is slow"}
+    approve(execution.approval.pk, actor=actor(person("approver")))
+    Incident.objects.filter(pk=about.pk).update(title="Wipe the shop")
+    assert refused(execution) == "plan_changed"
+    execution.approval.refresh_from_db()
+    assert execution.approval.state == "void"
+
+
+def test_what_undoes_a_step_may_name_the_incident_too() -> None:
+    about = incident("The shop is slow", severity="P2")
+    undo = {"kind": "manual", "with": {"instructions": "{{ incident.severity }}"}}
+    execution = asked(runbook({**step("one"), "compensate": undo}), incident_id=about.pk)
+    assert execution.incident_names == {"severity": "P2"}
+    assert named_of(document_of(execution.runbook_version), None) == {}
+
+
+def test_what_no_step_names_may_change() -> None:
+    about = incident("The shop is slow")
+    execution = asked(runbook(step("one"), approval="required"), incident_id=about.pk)
+    approve(execution.approval_id, actor=actor(person("approver")))  # type: ignore[arg-type]  # it has one
+    Incident.objects.filter(pk=about.pk).update(title="The shop is down")
+    assert execute(execution.pk, actor=actor(commander())).state == "running"
+
+
+def test_the_steps_say_what_was_approved_though_the_incident_changes_while_they_run() -> None:
+    about = incident("The shop is slow")
+    execution = execute(asked(runbook(named_step()), incident_id=about.pk).pk, actor=actor(commander()))
+    Incident.objects.filter(pk=about.pk).update(title="Wipe the shop")
+    run(execution)
+    assert execution.steps.get().intent["with"]["instructions"] == "See The shop is slow"

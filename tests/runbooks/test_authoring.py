@@ -19,7 +19,7 @@ from apps.runbooks import operations
 from apps.runbooks.documents import InvalidRunbook
 from apps.runbooks.models import Runbook, RunbookVersion
 from apps.runbooks.operations import load_library
-from apps.runbooks.operations.runbook_grants import grant_runbook, revoke_runbook
+from apps.runbooks.operations.grants import grant_runbook, revoke_runbook
 from apps.runbooks.planning import make_dry_run
 from tests.factories import actor, bearer, person, service, superuser, team
 from tests.runbooks.writing import PORTAL, request, runbook, text_of

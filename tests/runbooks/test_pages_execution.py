@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from apps.approvals.operations import refuse
 from apps.foundation.clock import now
+from apps.runbooks import steps as registry
 from apps.runbooks.models import Execution, LogLine, StepRun
 from tests.factories import actor, named
 from tests.runbooks.page_world import (
@@ -230,3 +232,78 @@ def test_executions_are_only_read(here: World) -> None:
 def test_what_is_not_there_is_a_404(here: World, key: str) -> None:
     assert get(here.ana, f"/admin/runbooks/execution/{key}/change/").status_code in {302, 404}
     assert get(here.ana, f"/admin/runbooks/execution/{key}/live/").status_code in {302, 404}
+
+
+# --- what came of a step, in words ---
+
+
+@pytest.mark.parametrize(
+    ("kind", "intent", "outcome", "told"),
+    [
+        (
+            "http_request",
+            {"method": "POST", "url": "https://shop.example/api/x?token=1"},
+            {"status": 201, "elapsed_ms": 35, "text": "ok"},
+            ["Request: POST https://shop.example/api/x", "Answer: 201 after 35 ms"],
+        ),
+        (
+            "health_check",
+            {"with": {"url": "http://shop/health"}},
+            {"status": 200, "elapsed_ms": 7, "attempts": 3},
+            ["Request: GET http://shop/health", "Answer: 200 after 7 ms", "Attempts: 3"],
+        ),
+        (
+            "metric_check",
+            {"with": {"metric": "errors", "comparison": "<", "threshold": 0.05}},
+            {"value": 0.0123456, "held_seconds": 30.0},
+            ["Measured: 0.01235, wanted < 0.05", "Metric: errors", "Held: 30 s"],
+        ),
+        (
+            "config_restore",
+            {"with": {"document": "economy", "version": None}},
+            {"document": "economy", "changed": True, "version": 5, "backup": 4, "before": "a" * 64, "after": "b" * 64},
+            [
+                "Document: economy",
+                "Restored: from version 4, kept as backup, to version 5, a copy of the baseline",
+                f"Checksum: {'a' * 12} → {'b' * 12}",
+            ],
+        ),
+        (
+            "config_restore",
+            {"with": {"document": "economy", "version": 2}},
+            {"document": "economy", "changed": False, "version": 5, "backup": 4, "before": "b" * 64, "after": "b" * 64},
+            ["Document: economy", "Restored: nothing: a copy of version 2 was live", f"Checksum: {'b' * 12}"],
+        ),
+        ("wait", {"with": {"seconds": 120}}, {}, ["Waits: 2 min"]),
+        (
+            "manual",
+            {},
+            {"instructions": "Buy a sword", "done": False, "by": "Ana", "note": "sold out"},
+            ["Asked for: Buy a sword", "Not done, says: Ana", "Note: sold out"],
+        ),
+        (
+            "notify",
+            {"with": {"people": ["ana"], "roles": ["primary"], "title": "Healed"}},
+            {"messages": 4, "left_out": ["Ben"]},
+            ["To: ana, primary", "Says: Healed", "Messages: 4", "Left out: Ben: they may not see the incident"],
+        ),
+    ],
+)
+def test_each_kind_of_step_tells_what_came_of_it(kind: str, intent: Any, outcome: Any, told: list[str]) -> None:
+    assert [f"{name}: {value}" for name, value in registry.kind(kind).told(intent, outcome)] == told
+
+
+@pytest.mark.parametrize("kind", [kind.name for kind in registry.kinds()])
+def test_what_an_older_release_recorded_is_no_reason_to_fail(kind: str) -> None:
+    registry.kind(kind).told({}, {})
+    registry.kind(kind).told({"with": None, "url": "http://[•••]/"}, {"status": 200})
+
+
+def test_the_page_shows_a_restore_in_words_and_what_was_recorded_behind_a_fold(here: World) -> None:
+    execution = at_work(here)
+    work()
+    shown = get(here.vic, page(execution)).content.decode()
+    assert "from version 3, kept as backup, to version 4, a copy of the baseline" in shown
+    fold = shown[shown.index("As recorded") :]
+    assert "&quot;outcome&quot;: {" in fold
+    assert "<details id=" in shown[: shown.index("As recorded")]

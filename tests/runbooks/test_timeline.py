@@ -16,7 +16,9 @@ from apps.foundation.subjects import Subject, is_visible, subject_title
 from apps.incidents.models import Incident, TimelineEntry
 from apps.runbooks.operations.executing import cancel, execute
 from apps.runbooks.subscribers import tell
+from apps.state.operations import restore
 from tests.factories import actor, incident, person, superuser
+from tests.runbooks.page_world import at_work, work, world
 from tests.runbooks.rehearsal import FAILS, MAYBE, SCRIPT, asked, commander, run, runbook, step
 
 pytestmark = pytest.mark.django_db
@@ -101,6 +103,23 @@ def test_a_killed_flag_stands_on_the_timeline_of_the_incident_it_was_killed_for(
     }  # fmt: skip
     publish(FlagKilled(**fields), subject=Subject("flag", "7"), actor=Actor.system("Ana"))
     assert lines(about) == ["Killed the flag Shop in production: it loses items"]
+
+
+def test_a_restored_config_has_a_line_of_its_own() -> None:
+    here = world()
+    at_work(here)
+    work()
+    lines(here.incident)
+    entry = TimelineEntry.objects.get(incident=here.incident, kind="config")
+    assert entry.text == "Economy is back at version 1, verified; what was live is kept as version 3"
+    assert entry.data == {"event": "state.restored", "document_id": here.document.pk}
+
+
+def test_a_restore_that_no_runbook_did_stands_on_no_timeline() -> None:
+    here = world()
+    restore(here.document.pk, expected_checksum=None, effect_key="k", reason="by hand", actor=Actor.system())
+    lines(here.incident)
+    assert not TimelineEntry.objects.filter(kind="config").exists()
 
 
 def test_without_an_incident_nothing_is_told_and_nothing_fails() -> None:

@@ -10,8 +10,10 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from apps.foundation.actor import Actor
 from apps.people.models import User
 from apps.state.diffs import checksum
+from apps.state.operations import create_document
 from tests.factories import bearer, person, service
 from tests.state.conftest import BROKEN, HEALTHY, Source
 from tests.state.making import again, at_source, held_here, origins
@@ -138,6 +140,50 @@ def test_capture_takes_what_the_source_shows_and_says_when_it_is_down(source: So
     assert (down.status_code, down.json()["code"]) == (502, "source_unreachable")
     assert "EGRESS_ALLOW" in down.json()["detail"]
     assert call(manager, "get", f"configs/{document.pk}/").json()["capture_error"]
+
+
+def test_a_dead_source_is_told_in_what_is_answered_and_the_last_known_state_stands_for_it(source: Source) -> None:
+    document, manager = at_source(source.url), person("manager")
+    source.change(BROKEN)
+    call(manager, "post", f"configs/{document.pk}/capture/")
+    assert call(manager, "get", f"configs/{document.pk}/diff/").json()["source_state"] == "read"
+    source.shutdown()
+    source.server_close()
+    call(manager, "post", f"configs/{document.pk}/capture/")
+    shown = call(manager, "get", f"configs/{document.pk}/").json()
+    assert (shown["source_state"], shown["content"]["economy"]["drop_rate"]) == ("unreachable", 5.0)
+    answer = call(manager, "get", f"configs/{document.pk}/diff/")
+    found = answer.json()
+    assert (answer.status_code, found["source_state"]) == (200, "unreachable")
+    assert found["unreachable_since"] == shown["unreachable_since"] is not None
+    assert "can't be reached" in found["source_problem"]
+    assert [change["path"] for change in found["changes"]] == ["economy.drop_rate"]
+
+
+def test_since_when_a_source_is_dead_stays_until_it_is_read_again(source: Source) -> None:
+    document, manager = at_source(source.url), person("manager")
+    source.behave = lambda handler: handler.send(500, b"oh no") or True
+    for _ in range(2):
+        assert call(manager, "post", f"configs/{document.pk}/capture/").status_code == 502
+    since = call(manager, "get", f"configs/{document.pk}/").json()["unreachable_since"]
+    first = again(document).unreachable_since
+    call(manager, "post", f"configs/{document.pk}/capture/")
+    assert (again(document).unreachable_since, since is not None) == (first, True)
+    source.behave = None
+    call(manager, "post", f"configs/{document.pk}/capture/")
+    shown = call(manager, "get", f"configs/{document.pk}/").json()
+    assert (shown["source_state"], shown["unreachable_since"]) == ("read", None)
+
+
+def test_a_source_of_which_nothing_is_known_is_an_error_only_where_it_is_asked(source: Source) -> None:
+    fields = {"slug": "new", "name": "New", "source_url": source.url, "service_id": service("Game").pk}
+    document = create_document(**fields, actor=Actor.system())
+    source.shutdown()
+    source.server_close()
+    shown = call(person("viewer"), "get", f"configs/{document.pk}/").json()
+    assert (shown["source_state"], shown["content"]) == ("not_read", None)
+    asked = call(person("viewer"), "get", f"configs/{document.pk}/diff/")
+    assert (asked.status_code, asked.json()["code"]) == (502, "source_unreachable")
 
 
 def test_the_baseline_is_set_with_a_reason() -> None:

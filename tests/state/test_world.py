@@ -12,6 +12,7 @@ import pytest
 from apps.catalog.models import Change
 from apps.demo.world.game import World
 from apps.demo.world.server import WorldServer
+from apps.demo.world.switches import Switches
 from apps.demo.world.watcher import Watcher
 from apps.state import operations
 from apps.state.queries import preview_restore
@@ -25,7 +26,8 @@ def world(tmp_path: Path, settings: Any) -> Iterator[tuple[World, str]]:
     game = World(tmp_path / "world.json")
     files = {"portal_file": tmp_path / "portal.json", "state_file": tmp_path / "watcher.json"}
     watcher = Watcher(game, instance="127.0.0.1:1", tells_alerts=False, **files)
-    server = WorldServer(0, game, watcher=watcher, portal_url="http://127.0.0.1:1")
+    switches = Switches(game, portal_file=tmp_path / "portal.json")
+    server = WorldServer(0, game, watcher=watcher, switches=switches, portal_url="http://127.0.0.1:1")
     settings.EGRESS_ALLOW = [f"127.0.0.1:{server.server_port}"]
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
     yield game, f"http://127.0.0.1:{server.server_port}/config"

@@ -176,8 +176,7 @@ class IntegrationAdmin(ReadOnlyAdmin, PortalModelAdmin):
         dialog={"title": "Pause it?", "description": "What arrives is stored and listed, but opens and pages nothing."},
     )
     def pause(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
-        self.perform(request, operations.pause, self.row(request, object_id).pk, done="Paused: nobody is paged.")
-        return self.go_to_row(request, object_id)
+        return self.press(request, operations.pause, object_id, done="Paused: nobody is paged.")
 
     @action(
         description="Resume",
@@ -190,8 +189,7 @@ class IntegrationAdmin(ReadOnlyAdmin, PortalModelAdmin):
         },
     )
     def resume(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
-        self.perform(request, operations.resume, self.row(request, object_id).pk, done="It opens and pages again.")
-        return self.go_to_row(request, object_id)
+        return self.press(request, operations.resume, object_id, done="It opens and pages again.")
 
     @action(
         description="New key",
@@ -200,9 +198,7 @@ class IntegrationAdmin(ReadOnlyAdmin, PortalModelAdmin):
         dialog={"title": "Give it a new key?", "description": "The old address is refused within two seconds."},
     )
     def rotate(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
-        row = self.row(request, object_id)
-        self.perform(request, operations.rotate_key, row.pk, done="Put the new address into the sender now.")
-        return self.go_to_row(request, object_id)
+        return self.press(request, operations.rotate_key, object_id, done="Put the new address into the sender now.")
 
     @action(
         description="Revoke",
@@ -212,5 +208,4 @@ class IntegrationAdmin(ReadOnlyAdmin, PortalModelAdmin):
         dialog={"title": "Revoke it for ever?", "description": "Senders get 401 from now on. This can't be undone."},
     )
     def revoke(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
-        self.perform(request, operations.revoke, self.row(request, object_id).pk, done="Revoked.")
-        return self.go_to_row(request, object_id)
+        return self.press(request, operations.revoke, object_id, done="Revoked.")

@@ -65,7 +65,4 @@ class ReceiptAdmin(ReadOnlyAdmin, PortalModelAdmin):
         },
     )
     def retry(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
-        self.perform(
-            request, operations.retry_receipt, self.row(request, object_id).pk, done="It is handled in a moment."
-        )
-        return self.go_to_row(request, object_id)
+        return self.press(request, operations.retry_receipt, object_id, done="It is handled in a moment.")

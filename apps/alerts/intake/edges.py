@@ -26,10 +26,10 @@ from apps.alerts.intake.core import (
     too_large,
 )
 from apps.alerts.intake.storage import Row, storage
+from apps.foundation.bodies import BrokenBody, Receive, TooLongBody, read_asgi, read_wsgi
 from apps.foundation.clock import now
 
 Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 WAIT_SECONDS = 3.0
@@ -76,6 +76,10 @@ async def _answer_async(scope: Scope, receive: Receive) -> Answer:
         return await _take_async(address, scope, receive)
     except Unavailable:
         return UNAVAILABLE
+    except TooLongBody:
+        return too_large(settings.INTAKE_MAX_BYTES)
+    except BrokenBody as broken:
+        return problem(400, str(broken))
 
 
 async def _take_async(address: Address, scope: Scope, receive: Receive) -> Answer:
@@ -84,9 +88,7 @@ async def _take_async(address: Address, scope: Scope, receive: Receive) -> Answe
         return known
     if (refused := _refuse_scope_head(scope)) is not None:
         return refused
-    body = await _read_async(receive)
-    if isinstance(body, Answer):
-        return body
+    body = await read_asgi(receive, settings.INTAKE_MAX_BYTES)
     number = count(address.kind, body)
     if isinstance(number, Answer):
         return number
@@ -120,25 +122,6 @@ def _refuse_scope_head(scope: Scope) -> Answer | None:
     return refuse_head(length, encoding, settings.INTAKE_MAX_BYTES)
 
 
-async def _read_async(receive: Receive) -> bytes | Answer:
-    chunks: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            # Gone, or its chunks are malformed: granian says the same of both, so there may be somebody to tell.
-            return problem(400, "The body ended before it was complete.")
-        chunk = message.get("body", b"")
-        if not chunks and not message.get("more_body", False):
-            return chunk if len(chunk) <= settings.INTAKE_MAX_BYTES else too_large(settings.INTAKE_MAX_BYTES)
-        size += len(chunk)
-        if size > settings.INTAKE_MAX_BYTES:
-            return too_large(settings.INTAKE_MAX_BYTES)
-        chunks.append(chunk)
-        if not message.get("more_body", False):
-            return b"".join(chunks)
-
-
 def wsgi_intake(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
     """The same for a WSGI server; the thread waits for the commit."""
     answer = _answer(environ)
@@ -156,6 +139,10 @@ def _answer(environ: dict[str, Any]) -> Answer:
         return _take(address, environ)
     except Unavailable:
         return UNAVAILABLE
+    except TooLongBody:
+        return too_large(settings.INTAKE_MAX_BYTES)
+    except BrokenBody as broken:
+        return problem(400, str(broken))
 
 
 def _take(address: Address, environ: dict[str, Any]) -> Answer:
@@ -165,9 +152,7 @@ def _take(address: Address, environ: dict[str, Any]) -> Answer:
     length, encoding = environ.get("CONTENT_LENGTH") or None, environ.get("HTTP_CONTENT_ENCODING")
     if (refused := refuse_head(length, encoding, settings.INTAKE_MAX_BYTES)) is not None:
         return refused
-    body = _read(environ)
-    if isinstance(body, Answer):
-        return body
+    body = read_wsgi(environ, settings.INTAKE_MAX_BYTES)
     number = count(address.kind, body)
     if isinstance(number, Answer):
         return number
@@ -185,21 +170,3 @@ def _known(address: Address) -> Known | None:
         if not certain:
             raise Unavailable("The keys can't be read now.")
     return known
-
-
-def _read(environ: dict[str, Any]) -> bytes | Answer:
-    """The whole body. A WSGI server may give less than asked for, so it is read until its length or its end."""
-    limit = settings.INTAKE_MAX_BYTES
-    length = environ.get("CONTENT_LENGTH")
-    wanted = int(length) if length else limit + 1
-    chunks: list[bytes] = []
-    while wanted > 0:
-        chunk = environ["wsgi.input"].read(wanted)
-        if not chunk:
-            break
-        chunks.append(chunk)
-        wanted -= len(chunk)
-    body = b"".join(chunks)
-    if length and len(body) < int(length):
-        return problem(400, f"The body ended after {len(body)} bytes, but Content-Length says {length}.")
-    return body if len(body) <= limit else too_large(limit)

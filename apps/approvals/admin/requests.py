@@ -224,9 +224,7 @@ class ApprovalRequestAdmin(ReadOnlyAdmin, PortalModelAdmin):
         },
     )
     def approve(self, request: HttpRequest, form: NoteForm, object_id: str) -> HttpResponse:
-        row = self.row(request, object_id)
-        self.perform(request, operations.approve, row.pk, reason=form.cleaned_data["reason"], done="Approved.")
-        return self.go_to_row(request, object_id)
+        return self.press(request, operations.approve, object_id, reason=form.cleaned_data["reason"], done="Approved.")
 
     @action(
         description="Refuse",
@@ -236,9 +234,7 @@ class ApprovalRequestAdmin(ReadOnlyAdmin, PortalModelAdmin):
         dialog={"title": "Refuse this?", "form_class": ReasonForm, "form_submit_text": "Refuse"},
     )
     def refuse(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
-        row = self.row(request, object_id)
-        self.perform(request, operations.refuse, row.pk, reason=form.cleaned_data["reason"], done="Refused.")
-        return self.go_to_row(request, object_id)
+        return self.press(request, operations.refuse, object_id, reason=form.cleaned_data["reason"], done="Refused.")
 
     @action(
         description="Withdraw",
@@ -247,9 +243,9 @@ class ApprovalRequestAdmin(ReadOnlyAdmin, PortalModelAdmin):
         dialog={"title": "Take your request back?", "form_class": NoteForm, "form_submit_text": "Withdraw"},
     )
     def withdraw(self, request: HttpRequest, form: NoteForm, object_id: str) -> HttpResponse:
-        row = self.row(request, object_id)
-        self.perform(request, operations.withdraw, row.pk, reason=form.cleaned_data["reason"], done="Withdrawn.")
-        return self.go_to_row(request, object_id)
+        return self.press(
+            request, operations.withdraw, object_id, reason=form.cleaned_data["reason"], done="Withdrawn."
+        )
 
     @action(
         description="Emergency bypass",
@@ -264,6 +260,6 @@ class ApprovalRequestAdmin(ReadOnlyAdmin, PortalModelAdmin):
         },
     )
     def bypass(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
-        row = self.row(request, object_id)
-        self.perform(request, operations.bypass, row.pk, reason=form.cleaned_data["reason"], done="Bypassed; all hear.")
-        return self.go_to_row(request, object_id)
+        return self.press(
+            request, operations.bypass, object_id, reason=form.cleaned_data["reason"], done="Bypassed; all hear."
+        )

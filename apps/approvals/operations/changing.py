@@ -8,8 +8,9 @@ from apps.approvals.permissions import subject_of
 from apps.approvals.queries import visible_requests
 from apps.engine.operations import publish
 from apps.foundation.actor import Actor
+from apps.foundation.checking import checked_text
 from apps.foundation.clock import now
-from apps.foundation.errors import Conflict, Invalid, NotFound
+from apps.foundation.errors import Conflict, NotFound
 from apps.people.queries import user_of
 
 MOST_REASON = 2000
@@ -29,14 +30,7 @@ def locked(request_id: int, actor: Actor) -> ApprovalRequest:
 
 def checked_reason(reason: str, *, required: bool) -> str:
     """`reason` as it is kept. Raises Invalid where it is missing, too long or not text that can be stored."""
-    text = reason.strip()
-    if required and not text:
-        raise Invalid("Say why.", fields={"reason": ["Say why."]})
-    if len(text) > MOST_REASON:
-        raise Invalid("The reason is too long.", fields={"reason": [f"At most {MOST_REASON} characters."]})
-    if "\x00" in text:
-        raise Invalid("The reason has a NUL character.", fields={"reason": ["NUL characters can't be kept."]})
-    return text
+    return checked_text(reason, "reason", most=MOST_REASON, required=required)
 
 
 def repeats(request: ApprovalRequest, state: str, actor: Actor) -> bool:

@@ -203,7 +203,7 @@ class ServiceAdmin(OperatingAdmin):
 
     def save_children(self, request: HttpRequest, parent: Any, formset: Any) -> None:
         if is_grant(formset.model):
-            save_grants(request, parent, formset)
+            save_grants(request, parent, formset, operations.grant_service, operations.revoke_service)
             return
         signed: dict[str, Any] = {"reason": given_reason(request), "actor": request_actor(request)}
         for row in formset.deleted_objects:

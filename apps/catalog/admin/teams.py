@@ -151,7 +151,7 @@ class TeamAdmin(OperatingAdmin):
 
     def save_children(self, request: HttpRequest, parent: Any, formset: Any) -> None:
         if is_grant(formset.model):
-            save_grants(request, parent, formset)
+            save_grants(request, parent, formset, operations.grant_team, operations.revoke_team)
             return
         signed: dict[str, Any] = {"reason": given_reason(request), "actor": request_actor(request)}
         for row in formset.deleted_objects:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
+from django.db import transaction
+from django.db.models import Max
+
 from apps.catalog.models import Service
 from apps.demo.lessons import LESSONS
 from apps.demo.operations.lessons import write_review
@@ -15,6 +18,8 @@ from apps.foundation.actor import Actor
 from apps.foundation.clock import ManualClock, now, use_clock
 from apps.incidents.models import Incident
 from apps.incidents.operations import acknowledge, declare, mark, post, resolve, set_phase, take_role
+from apps.messaging.models import Message
+from apps.messaging.silencing import silence_mails
 from apps.people.models import User
 from apps.people.queries import actor_for_user
 
@@ -22,17 +27,34 @@ from apps.people.queries import actor_for_user
 def seed_past_incidents(services: Mapping[str, Service], people: Mapping[str, User]) -> int:
     """Play the past incidents, only while there is no incident at all; returns how many were played.
 
-    Escalations fire on the way as they did then; their mails are void before anybody could send them.
+    Escalations and reminders fire on the way as they did then. Nobody gets a mail of it: all are void in the
+    transaction that wrote them.
     """
     if Incident.objects.exists():
         return 0
     today = now()
-    for past in PAST_INCIDENTS:
-        _play(past, today - timedelta(days=past.days_ago), services, people)
+    with transaction.atomic():
+        before = Message.objects.aggregate(last=Max("pk"))["last"] or 0
+        ended = today
+        for past in PAST_INCIDENTS:
+            ended = _play(past, today - timedelta(days=past.days_ago), services, people)
+        _remind(ended, today)
+        silence_mails(after_id=before, reason="about the past of the demo", actor=Actor.system("demo"))
     return len(PAST_INCIDENTS)
 
 
-def _play(past: PastIncident, at: datetime, services: Mapping[str, Service], people: Mapping[str, User]) -> None:
+def _remind(since: datetime, until: datetime) -> None:
+    """Let the reminders of what was promised fall due until now, or they would all come with the first start."""
+    clock = ManualClock(since)
+    with use_clock(clock):
+        _let_pass(clock, until)
+        while fire_timers():
+            pass
+        _tell_all()
+
+
+def _play(past: PastIncident, at: datetime, services: Mapping[str, Service], people: Mapping[str, User]) -> datetime:
+    """One of them, from its declaration until its review was written; returns when that was."""
     clock = ManualClock(at)
     first = services[past.services[0]]
     with use_clock(clock):
@@ -48,12 +70,18 @@ def _play(past: PastIncident, at: datetime, services: Mapping[str, Service], peo
         for step in past.steps:
             _let_pass(clock, at + step.after)
             _do(step, incident.pk, actor_for_user(people[step.who], "web"))
-        while deliver():  # what hears of an incident's end, such as the one who opens its review
-            pass
+        _tell_all()
         incident.refresh_from_db()
         for lesson in LESSONS:
             if lesson.incident == past.title:
                 write_review(lesson, incident, clock, people)
+    return clock()
+
+
+def _tell_all() -> None:
+    """Let everybody hear who hears of an event, such as the one who opens a review at an incident's end."""
+    while deliver():
+        pass
 
 
 def _let_pass(clock: ManualClock, until: datetime) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from apps.demo.operations.catalog import seed_changes, seed_services, seed_teams
-from apps.demo.operations.integrations import seed_integrations, tell_the_world
+from apps.demo.operations.integrations import seed_flag_reader, seed_integrations, tell_the_world
 from apps.demo.operations.levers import follow_the_world, seed_config, seed_runbooks, seed_switches
 from apps.demo.operations.oncall import seed_cover, seed_rotations
 from apps.demo.operations.past import seed_past_incidents
@@ -14,6 +14,7 @@ from apps.foundation.actor import Actor
 from apps.foundation.clock import ManualClock, now, use_clock
 
 FOUNDED = timedelta(days=60)
+MANAGER = "omar"
 
 
 def seed_demo(*, password: str) -> int:
@@ -28,7 +29,8 @@ def seed_demo(*, password: str) -> int:
         teams = seed_teams(people, actor=actor)
         services = seed_services(teams, actor=actor)
         seed_rotations(teams, people, actor=actor)
-    tell_the_world(seed_integrations(teams["game-platform"], actor=actor))
+    integrations = seed_integrations(teams["game-platform"], actor=actor)
+    tell_the_world(integrations, seed_flag_reader(people[MANAGER], actor=actor))
     seed_changes(services, actor=actor)
     seed_switches(teams, services, actor=actor)
     seed_config(services, actor=actor)

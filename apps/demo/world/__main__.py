@@ -11,6 +11,7 @@ from types import FrameType
 
 from apps.demo.world.game import World
 from apps.demo.world.server import LOOPBACK, WorldServer
+from apps.demo.world.switches import Switches
 from apps.demo.world.watcher import Watcher
 
 
@@ -31,7 +32,8 @@ def serve(port: int, data_dir: Path, *, portal_url: str, tells_alerts: bool, rep
         tells_alerts=tells_alerts,
         repeat_seconds=repeat_seconds,
     )
-    server = WorldServer(port, world, watcher=watcher, portal_url=portal_url)
+    switches = Switches(world, portal_file=folder / "portal.json")
+    server = WorldServer(port, world, watcher=watcher, switches=switches, portal_url=portal_url)
     stopped = threading.Event()
 
     def stop(signum: int, frame: FrameType | None) -> None:
@@ -42,6 +44,7 @@ def serve(port: int, data_dir: Path, *, portal_url: str, tells_alerts: bool, rep
     threading.Thread(target=_tick, args=(world, stopped), daemon=True).start()
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.2}, daemon=True).start()
     threading.Thread(target=watcher.run, daemon=True).start()
+    threading.Thread(target=switches.run, daemon=True).start()
     sys.stdout.write(f"The demo world answers on http://{LOOPBACK}:{server.server_port}/\n")
     sys.stdout.flush()
     stopped.wait()

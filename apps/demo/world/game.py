@@ -7,7 +7,7 @@ import json
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -83,6 +83,7 @@ class World:
         self._clock = clock
         self._lock = threading.RLock()
         self._saved_at = 0.0
+        self._killed: frozenset[str] = frozenset()
         self._state = self._load()
 
     def _load(self) -> dict[str, Any]:
@@ -136,9 +137,14 @@ class World:
                 found.append("bad-config")
             if self._state["payment_outage_since"]:
                 found.append("payment-outage")
-            if self._state["events"]["world-boss"]["active"]:
+            if self._runs("world-boss"):
                 found.append("event-overload")
             return found
+
+    def killed(self) -> frozenset[str]:
+        """The flags that the portal answers with false."""
+        with self._lock:
+            return self._killed
 
     def signals(self) -> Signals:
         """Players, requests, errors, latency and payments at this instant."""
@@ -147,8 +153,8 @@ class World:
 
     def _signals_at(self, at: float) -> Signals:
         factor = 1.0
-        for event in self._state["events"].values():
-            factor *= event["player_factor"] if event["active"] else 1.0
+        for slug, event in self._state["events"].items():
+            factor *= event["player_factor"] if self._runs(slug) else 1.0
         document = self._state["config"]["document"]
         return signals(
             at,
@@ -156,7 +162,12 @@ class World:
             drop_rate=float(document["economy"]["drop_rate"]),
             gold_per_kill=float(document["economy"]["gold_per_kill"]),
             faults=self.faults(),
+            killed=self._killed,
         )
+
+    def _runs(self, event: str) -> bool:
+        """Whether players meet it: it was started, and no kill switch keeps it out."""
+        return bool(self._state["events"][event]["active"]) and f"events.{event}" not in self._killed
 
     def counters(self) -> dict[str, float]:
         """What has been counted since the world was made, advanced to this instant."""
@@ -182,6 +193,12 @@ class World:
         for name, growth in self._signals_at(at).growth(seconds).items():
             counters[name] = counters.get(name, 0.0) + growth
         self._state["advanced_at"] = at
+
+    def obey(self, killed: Iterable[str]) -> None:
+        """Live without these flags from now on, and with all others. Not kept: whoever starts asks again."""
+        with self._lock:
+            self._advance()
+            self._killed = frozenset(killed)
 
     def put_config(self, document: Any, *, expected_version: int, author: str, note: str) -> dict[str, Any]:
         """Store the next config version if the current one is still `expected_version`, else 409.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from apps.demo.world.game import FAULTS, World
+from apps.demo.world.switches import SWITCHES
 from apps.demo.world.traffic import BUCKETS
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -53,6 +54,12 @@ def render(world: World) -> str:
             "gauge",
             "1 while this live event runs.",
             {f'{{event="{slug}"}}': float(event["active"]) for slug, event in world.events().items()},
+        ),
+        _metric(
+            "world_flag_on",
+            "gauge",
+            "0 while this flag is killed.",
+            {f'{{flag="{key}"}}': float(key not in world.killed()) for key in SWITCHES},
         ),
         _metric(
             "world_requests_total",

@@ -15,6 +15,7 @@ from apps.demo.world.ledger import LONGEST_KEY, Asked, Ledger, Said
 from apps.demo.world.metrics import CONTENT_TYPE, render
 from apps.demo.world.rules import prometheus_rules
 from apps.demo.world.schema import CONFIG_SCHEMA
+from apps.demo.world.switches import Switches
 from apps.demo.world.watcher import Watcher
 
 LOOPBACK = "127.0.0.1"
@@ -34,9 +35,10 @@ class WorldServer(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, port: int, world: World, *, watcher: Watcher, portal_url: str) -> None:
+    def __init__(self, port: int, world: World, *, watcher: Watcher, switches: Switches, portal_url: str) -> None:
         self.world = world
         self.watcher = watcher
+        self.switches = switches
         self.portal_url = portal_url
         self.ledger = Ledger(world.clock_text)
         super().__init__((LOOPBACK, port), WorldHandler)
@@ -54,7 +56,9 @@ class WorldServer(ThreadingHTTPServer):
                 "error_percent": round(now.error_ratio * 100, 1),
                 "latency_ms": round(now.latency_p95_seconds * 1000),
                 "payment_failure_percent": round(now.payment_failure_ratio * 100, 1),
+                "purchases_per_minute": round(now.payments_per_second * 60),
             },
+            "switches": self.switches.shown(),
             "alerts": self.watcher.alerts() if self.watcher.tells_alerts else {},
             "watcher": {"tells_alerts": self.watcher.tells_alerts, "problem": self.watcher.problem},
             "portal_url": self.portal_url,

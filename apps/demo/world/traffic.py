@@ -9,6 +9,7 @@ from dataclasses import dataclass
 BUCKETS = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _REQUESTS_PER_PLAYER = 0.08
 _PAYMENTS_PER_PLAYER = 0.0015
+_WITHOUT_FIGHTS = 2 / 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +48,15 @@ def _wobble(at: float, period: float) -> float:
 
 
 def signals(
-    at: float, *, player_factor: float, drop_rate: float, gold_per_kill: float, faults: Collection[str]
+    at: float,
+    *,
+    player_factor: float,
+    drop_rate: float,
+    gold_per_kill: float,
+    faults: Collection[str],
+    killed: Collection[str] = (),
 ) -> Signals:
-    """The signals at the Unix time `at`."""
+    """The signals at the Unix time `at`. `killed` are the flags that are off."""
     players = (1200 + 250 * _wobble(at, 600) + 30 * _wobble(at, 37)) * player_factor
     errors = 0.004 + 0.002 * (1 + _wobble(at, 53))
     latency = 0.14 + 0.03 * _wobble(at, 71)
@@ -62,12 +69,14 @@ def signals(
     if "event-overload" in faults:
         errors = max(errors, 0.03)
         latency = 3.2 + 0.6 * _wobble(at, 71)
+    buys = "payments.checkout" not in killed
+    fights = 1.0 if "combat.attacks" not in killed else _WITHOUT_FIGHTS
     return Signals(
         players_online=round(players),
-        requests_per_second=players * _REQUESTS_PER_PLAYER,
+        requests_per_second=players * _REQUESTS_PER_PLAYER * fights,
         error_ratio=errors,
         latency_p95_seconds=latency,
-        payments_per_second=players * _PAYMENTS_PER_PLAYER,
-        payment_failure_ratio=failures,
+        payments_per_second=players * _PAYMENTS_PER_PLAYER if buys else 0.0,
+        payment_failure_ratio=failures if buys else 0.0,
         gold_per_second=players * drop_rate * gold_per_kill,
     )

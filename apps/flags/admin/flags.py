@@ -12,13 +12,14 @@ from simple_history.template_utils import HistoricalRecordContextHelper
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
+from apps.catalog.admin.grants import save_grants
 from apps.catalog.admin.saving import OperatingAdmin, given_reason
 from apps.catalog.models import Environment, Team
 from apps.catalog.permissions import leads_any_team
 from apps.catalog.queries import led_team_ids, team_ids_of, visible_services
 from apps.flags import operations
 from apps.flags.admin.forms import TEXTS, FlagForm, KillForm, ReasonForm
-from apps.flags.admin.grants import GroupGrants, UserGrants, save_grants
+from apps.flags.admin.grants import FlagGroupGrants, FlagUserGrants
 from apps.flags.models import Flag
 from apps.flags.permissions import ADD, CHANGE, KILL, user_may
 from apps.flags.queries import about_of, knows_why, preview_kill, visible_flags, with_about_shown
@@ -56,7 +57,7 @@ class FlagAdmin(OperatingAdmin):
     ordering = ("environment__position", "environment__name", "key")
     list_before_template = "flags/environments.html"
     change_form_before_template = "flags/switch.html"
-    inlines: ClassVar[list[Any]] = [UserGrants, GroupGrants]
+    inlines: ClassVar[list[Any]] = [FlagUserGrants, FlagGroupGrants]
     actions_detail: ClassVar[Any] = ("kill", "bring_back", "disable", "enable")
 
     # --- who sees which ---
@@ -149,7 +150,7 @@ class FlagAdmin(OperatingAdmin):
         return [service.pk for service in (*chosen, *hidden)]
 
     def save_children(self, request: HttpRequest, parent: Any, formset: Any) -> None:
-        save_grants(request, parent.pk, formset)
+        save_grants(request, parent, formset, operations.grant_flag, operations.revoke_flag)
 
     # --- what is shown ---
 
@@ -235,11 +236,6 @@ class FlagAdmin(OperatingAdmin):
     def has_enable_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
         return self._offers(request, object_id, CHANGE, Flag.State.DISABLED)
 
-    def _press(self, request: HttpRequest, verb: Any, form: ReasonForm, object_id: str, done: str) -> HttpResponse:
-        row = self.row(request, object_id)
-        self.perform(request, verb, row.pk, reason=form.cleaned_data["reason"], done=done)
-        return self.go_to_row(request, object_id)
-
     @action(
         description="Kill",
         icon="power_settings_new",
@@ -248,7 +244,13 @@ class FlagAdmin(OperatingAdmin):
         dialog={"title": "Kill this flag?", "form_class": KillForm, "form_submit_text": "Kill it"},
     )
     def kill(self, request: HttpRequest, form: KillForm, object_id: str) -> HttpResponse:
-        return self._press(request, operations.kill, form, object_id, "Killed: it answers false within 2 seconds.")
+        return self.press(
+            request,
+            operations.kill,
+            object_id,
+            reason=form.cleaned_data["reason"],
+            done="Killed: it answers false within 2 seconds.",
+        )
 
     @action(
         description="Bring back",
@@ -263,7 +265,9 @@ class FlagAdmin(OperatingAdmin):
         },
     )
     def bring_back(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
-        return self._press(request, operations.bring_back, form, object_id, "It answers true again.")
+        return self.press(
+            request, operations.bring_back, object_id, reason=form.cleaned_data["reason"], done="It answers true again."
+        )
 
     @action(
         description="Disable",
@@ -277,7 +281,13 @@ class FlagAdmin(OperatingAdmin):
         },
     )
     def disable(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
-        return self._press(request, operations.disable, form, object_id, "Disabled: callers use their own default.")
+        return self.press(
+            request,
+            operations.disable,
+            object_id,
+            reason=form.cleaned_data["reason"],
+            done="Disabled: callers use their own default.",
+        )
 
     @action(
         description="Enable",
@@ -291,4 +301,6 @@ class FlagAdmin(OperatingAdmin):
         },
     )
     def enable(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
-        return self._press(request, operations.enable, form, object_id, "Enabled: it answers true.")
+        return self.press(
+            request, operations.enable, object_id, reason=form.cleaned_data["reason"], done="Enabled: it answers true."
+        )

@@ -26,9 +26,9 @@ from apps.flags.ofrep.core import (
     respond,
 )
 from apps.flags.ofrep.watcher import Watcher
+from apps.foundation.bodies import BrokenBody, Receive, TooLongBody, read_asgi, read_wsgi
 
 Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 WAIT_SECONDS = 1.5
@@ -108,8 +108,13 @@ async def _answer_async(scope: Scope, receive: Receive) -> Answer:
     refused = _refuse(running, known, is_certain=is_certain) or refuse_head(head)
     if refused is not None:
         return refused
-    body = await _read_async(receive)
-    return body if isinstance(body, Answer) else _respond(running, target, head, body)
+    try:
+        body = await read_asgi(receive, MAX_BYTES)
+    except TooLongBody:
+        return TOO_LARGE
+    except BrokenBody:
+        return CUT_OFF
+    return _respond(running, target, head, body)
 
 
 def _refuse(running: Watcher, known: Any, *, is_certain: bool) -> Answer | None:
@@ -137,23 +142,6 @@ def _wake(loop: AbstractEventLoop, looked: Future[None]) -> None:
 
     with suppress(RuntimeError):  # the loop is closed: nobody waits any more
         loop.call_soon_threadsafe(settle)
-
-
-async def _read_async(receive: Receive) -> bytes | Answer:
-    chunks: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            # Gone, or its chunks are malformed: granian says the same of both, so there may be somebody to tell.
-            return CUT_OFF
-        chunk = message.get("body", b"")
-        size += len(chunk)
-        if size > MAX_BYTES:
-            return TOO_LARGE
-        chunks.append(chunk)
-        if not message.get("more_body", False):
-            return b"".join(chunks)
 
 
 # --- WSGI ---------------------------------------------------------------------------------------------------------
@@ -196,22 +184,10 @@ def _answer(environ: dict[str, Any]) -> Answer:
     refused = _refuse(running, known, is_certain=is_certain) or refuse_head(head)
     if refused is not None:
         return refused
-    body = _read(environ)
-    return body if isinstance(body, Answer) else _respond(running, target, head, body)
-
-
-def _read(environ: dict[str, Any]) -> bytes | Answer:
-    """The whole body. A WSGI server may give less than asked for, so it is read until its length or its end."""
-    length = environ.get("CONTENT_LENGTH")
-    wanted = int(length) if length else MAX_BYTES + 1
-    chunks: list[bytes] = []
-    while wanted > 0:
-        chunk = environ["wsgi.input"].read(wanted)
-        if not chunk:
-            break
-        chunks.append(chunk)
-        wanted -= len(chunk)
-    body = b"".join(chunks)
-    if length and len(body) < int(length):
+    try:
+        body = read_wsgi(environ, MAX_BYTES)
+    except TooLongBody:
+        return TOO_LARGE
+    except BrokenBody:
         return CUT_OFF
-    return body if len(body) <= MAX_BYTES else TOO_LARGE
+    return _respond(running, target, head, body)

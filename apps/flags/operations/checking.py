@@ -9,6 +9,7 @@ from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 
 from apps.flags.models import Flag
 from apps.foundation.actor import Actor
+from apps.foundation.checking import checked_text, invalid
 from apps.foundation.errors import Conflict, Invalid
 from apps.foundation.subjects import Subject, is_visible
 from apps.people.queries import user_of
@@ -22,22 +23,9 @@ _NO_ADDRESS = frozenset({".", ".."})  # as the last part of an address they mean
 _MOST_DIGITS = 18
 
 
-def text(value: str, name: str, *, most: int, required: bool = True) -> str:
-    """`value` without blanks around it. Invalid when it is empty though required, too long, or holds a NUL."""
-    found = value.strip()
-    words = name.replace("_", " ")
-    if required and not found:
-        raise invalid(name, f"Give a {words}: it is empty.")
-    if len(found) > most:
-        raise invalid(name, f"The {words} is too long: {len(found):,} characters, at most {most:,}.")
-    if "\x00" in found:
-        raise invalid(name, f"The {words} has a NUL character, which can't be stored.")
-    return found
-
-
 def reason_of(value: str) -> str:
     """Why a state changes: never left out."""
-    return text(value, "reason", most=MAX_REASON)
+    return checked_text(value, "reason", most=MAX_REASON)
 
 
 def key_of(value: str) -> str:
@@ -71,8 +59,3 @@ def checked(flag: Flag) -> Flag:
         name, lines = next(iter(fields.items()))
         raise Invalid(f"{name}: {lines[0]}" if name else lines[0], fields=fields) from error
     return flag
-
-
-def invalid(name: str, sentence: str) -> Invalid:
-    """One input that is wrong."""
-    return Invalid(sentence, fields={name: [sentence]})

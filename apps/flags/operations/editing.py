@@ -9,9 +9,10 @@ from apps.catalog.models import Environment, Service, Team
 from apps.flags.events import FlagCreated, FlagEdited
 from apps.flags.models import Flag
 from apps.flags.operations.changing import finish, lock_revision, locked_flag
-from apps.flags.operations.checking import MAX_TEXT, checked, invalid, key_of, text
+from apps.flags.operations.checking import MAX_TEXT, checked, key_of
 from apps.flags.permissions import CHANGE, may_add_for, require_add_somewhere
 from apps.foundation.actor import Actor
+from apps.foundation.checking import checked_text, invalid
 from apps.foundation.errors import Forbidden
 from apps.foundation.operations import operation
 from apps.foundation.subjects import Subject
@@ -113,7 +114,7 @@ def _texts(given: FlagTexts) -> FlagTexts:
     for name, value in given.items():
         if name not in _MOST or not isinstance(value, str):
             raise invalid(name, "Unknown field.")
-        found[name] = text(value, name, most=_MOST[name], required=name != "description")
+        found[name] = checked_text(value, name, most=_MOST[name], required=name != "description")
     return cast("FlagTexts", found)
 
 

@@ -32,6 +32,7 @@ from apps.incidents.admin.showing import (
     zone_of,
 )
 from apps.incidents.admin.timeline import TimelineView, timeline_view
+from apps.incidents.loose_ends import LooseEnd, loose_ends
 from apps.incidents.models import Incident, Milestone, RoleAssignment
 from apps.incidents.panels import panels
 from apps.incidents.permissions import COMMAND, RESPOND, user_may
@@ -53,7 +54,7 @@ class PhaseStep:
 class RoleRow:
     slug: str
     name: str
-    required: bool
+    required: bool  # and still to be filled: once it is resolved, nobody is asked any more
     duties: str
     holder: Person | None
     since: Moment | None
@@ -108,6 +109,7 @@ class CommandView:
     escalation: EscalationView
     pages: tuple[PageRow, ...]
     milestones: tuple[MilestoneRow, ...]
+    loose_ends: tuple[LooseEnd, ...]
     panels: tuple[PanelBox, ...]
     timeline: TimelineView
     composer_key: str
@@ -140,6 +142,7 @@ def command_view(incident: Incident, request: HttpRequest, verbs: Sequence[str],
         escalation=escalation_view(incident, powers, zone, at),
         pages=pages,
         milestones=_milestones(incident, milestones, zone, at),
+        loose_ends=loose_ends(incident, user) if powers.command and incident.is_open else (),
         panels=_panels(incident, request),
         timeline=timeline_view(incident.pk, user, zone, at, after=after),
         composer_key=uuid4().hex,
@@ -214,7 +217,7 @@ def _roles(
             RoleRow(
                 slug=kind.slug,
                 name=kind.name,
-                required=kind.required,
+                required=kind.required and incident.is_open,
                 duties="; ".join(kind.responsibilities),
                 holder=person_of(assignment.user) if assignment else None,
                 since=moment(assignment.since, zone, at) if assignment else None,

@@ -10,7 +10,6 @@ from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.urls import reverse
 
 from apps.catalog.models import Team
 from apps.incidents.models import Incident
@@ -26,34 +25,29 @@ class QuickFilter:
     is_current: bool
 
 
-_STATES = (("", "Open"), ("unanswered", "Not acknowledged"), ("mine", "Mine"), ("resolved", "Resolved"), ("all", "All"))
+class QuickChoice(admin.SimpleListFilter):
+    """A filter whose `options`, words of the address and labels, also stand as links above the list.
 
+    The first has no word: it is what one comes for, and what is shown without a choice.
+    """
 
-def quick_filters(request: HttpRequest) -> tuple[QuickFilter, ...]:
-    """The states as links above the list; the other filters stay as they are."""
-    links: list[QuickFilter] = []
-    for value, label in _STATES:
-        query = request.GET.copy()
-        query.pop("p", None)
-        query.pop("state", None)
-        if value:
-            query["state"] = value
-        address = reverse("admin:incidents_incident_changelist") + (f"?{query.urlencode()}" if query else "")
-        links.append(QuickFilter(label, address, request.GET.get("state", "") == value))
-    return tuple(links)
+    parameter_name: str  # of each child
+    options: tuple[tuple[str, str], ...] = ()
 
-
-class StateFilter(admin.SimpleListFilter):
-    """Open ones are what one comes for; without a choice they are shown."""
-
-    title = "state"
-    parameter_name = "state"
+    @classmethod
+    def links(cls, request: HttpRequest, address: str) -> tuple[QuickFilter, ...]:
+        """The options as links to the list at `address`; the other filters stay as they are."""
+        chosen = request.GET.get(cls.parameter_name, "")
+        return tuple(
+            QuickFilter(label, f"{address}{_query(request, cls.parameter_name, value)}", chosen == value)
+            for value, label in cls.options
+        )
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Choices:
-        return [(value, label) for value, label in _STATES if value]
+        return [(value, label) for value, label in self.options if value]
 
     def choices(self, changelist: ChangeList) -> Iterator[Any]:
-        for value, label in _STATES:
+        for value, label in self.options:
             query = {self.parameter_name: value} if value else {}
             remove = [] if value else [self.parameter_name]
             yield {
@@ -61,6 +55,27 @@ class StateFilter(admin.SimpleListFilter):
                 "query_string": changelist.get_query_string(query, remove),
                 "display": label,
             }
+
+
+def _query(request: HttpRequest, name: str, value: str) -> str:
+    query = request.GET.copy()
+    query.pop("p", None)
+    query.pop(name, None)
+    if value:
+        query[name] = value
+    return f"?{query.urlencode()}" if query else ""
+
+
+class StateFilter(QuickChoice):
+    title = "state"
+    parameter_name = "state"
+    options = (
+        ("", "Open"),
+        ("unanswered", "Not acknowledged"),
+        ("mine", "Mine"),
+        ("resolved", "Resolved"),
+        ("all", "All"),
+    )
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Incident]) -> QuerySet[Incident]:
         still_open = queryset.exclude(phase=Incident.Phase.RESOLVED)

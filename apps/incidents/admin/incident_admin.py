@@ -21,7 +21,7 @@ from apps.incidents.admin import declaring
 from apps.incidents.admin.actions import VERBS, Form
 from apps.incidents.admin.choices import command_choices, severity_options
 from apps.incidents.admin.command import command_view
-from apps.incidents.admin.filters import PhaseFilter, SeverityFilter, StateFilter, TeamFilter, quick_filters
+from apps.incidents.admin.filters import PhaseFilter, SeverityFilter, StateFilter, TeamFilter
 from apps.incidents.admin.home import home
 from apps.incidents.admin.listing import ListColumns
 from apps.incidents.admin.showing import zone_of
@@ -127,7 +127,7 @@ class IncidentAdmin(ReadOnlyAdmin, ListColumns, PortalModelAdmin):
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         shown = {
             "title": "Incidents",
-            "quick_filters": quick_filters(request),
+            "quick_filters": StateFilter.links(request, reverse("admin:incidents_incident_changelist")),
             "declare_url": reverse("admin:incidents_incident_declare"),
             "may_declare": user_allowed(request.user, DECLARE),
         }

@@ -48,6 +48,7 @@ _MARKS: dict[str, tuple[str, Tone]] = {
     "change": ("published_with_changes", ""),
     "runbook": ("play_circle", "accent"),
     "flag": ("power_settings_new", "warn"),
+    "config": ("settings_backup_restore", "ok"),
     "review_opened": ("fact_check", "accent"),
     "review_submitted": ("fact_check", "accent"),
     "review_sent_back": ("undo", "warn"),

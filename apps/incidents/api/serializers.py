@@ -7,6 +7,7 @@ from typing import Any
 from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
+from apps.incidents.loose_ends import loose_ends
 from apps.incidents.metrics import times
 from apps.incidents.models import Incident, Milestone, RoleAssignment, TimelineEntry
 from apps.incidents.policy import lifecycle, roles
@@ -143,6 +144,37 @@ class IncidentDetailSerializer(IncidentSerializer):
     @extend_schema_field(TimesSerializer())
     def get_times(self, incident: Incident) -> Any:
         return TimesSerializer(times(incident.milestones.all(), incident.reopened_count)).data
+
+
+class LooseEndSerializer(serializers.Serializer[Any]):
+    """Something about an incident that resolving it does not end."""
+
+    kind = serializers.CharField(help_text="`flag`: a kill switch still off; `execution`: one that has not ended")
+    id = serializers.IntegerField(help_text="of the flag or the execution")
+    title = serializers.CharField()
+    state = serializers.CharField(help_text="for people")
+
+
+_LOOSE_ENDS = [{"kind": "flag", "id": 3, "title": "Checkout in Production", "state": "still killed"}]
+
+
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample("Ended", value={**INCIDENT_EXAMPLE, **_DETAILS, "loose_ends": _LOOSE_ENDS}),
+    ]
+)
+class ResolvedIncidentSerializer(IncidentDetailSerializer):
+    """The incident after `resolve`, with what the caller may see of what still goes on about it."""
+
+    loose_ends = serializers.SerializerMethodField()
+
+    class Meta(IncidentDetailSerializer.Meta):
+        fields = (*IncidentDetailSerializer.Meta.fields, "loose_ends")
+        read_only_fields = fields
+
+    @extend_schema_field(LooseEndSerializer(many=True))
+    def get_loose_ends(self, incident: Incident) -> Any:
+        return LooseEndSerializer(loose_ends(incident, self.context["request"].user), many=True).data
 
 
 @extend_schema_serializer(

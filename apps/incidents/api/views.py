@@ -18,7 +18,14 @@ from apps.foundation.errors import Invalid
 from apps.incidents import operations
 from apps.incidents.api import inputs as taken
 from apps.incidents.api.filters import IncidentFilter
-from apps.incidents.api.serializers import IncidentDetailSerializer, IncidentSerializer, TimelineEntrySerializer
+from apps.incidents.api.serializers import (
+    IncidentDetailSerializer,
+    IncidentSerializer,
+    LooseEndSerializer,
+    ResolvedIncidentSerializer,
+    TimelineEntrySerializer,
+)
+from apps.incidents.loose_ends import loose_ends
 from apps.incidents.models import Incident
 from apps.incidents.permissions import COMMAND, DECLARE, RESPOND, VIEW, authorize
 from apps.incidents.queries import subject_of, timeline, visible_to
@@ -69,7 +76,7 @@ class IncidentViewSet(PortalReadOnlyViewSet):
 
     scope_area = "incidents"
     # Grants on an incident or its team may allow what the groups don't, so `inputs` and the operations decide.
-    action_permissions = {**dict.fromkeys(["list", "retrieve", *_NEEDS]), "create": DECLARE}
+    action_permissions = {**dict.fromkeys(["list", "retrieve", "loose_ends", *_NEEDS]), "create": DECLARE}
     row_grants = True
     queryset = Incident.objects.select_related("team", "environment", "declared_by", "policy_version__pack").defer(
         "policy_version__text", "policy_version__document"
@@ -78,7 +85,8 @@ class IncidentViewSet(PortalReadOnlyViewSet):
     filterset_class = IncidentFilter
 
     def get_serializer_class(self) -> Any:
-        return IncidentSerializer if self.action == "list" else IncidentDetailSerializer
+        shown = {"list": IncidentSerializer, "resolve": ResolvedIncidentSerializer}
+        return shown.get(self.action, IncidentDetailSerializer)
 
     def visible(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
         rows = queryset.filter(pk__in=visible_to(self.request.user).values("pk")).prefetch_related("services")
@@ -261,11 +269,17 @@ class IncidentViewSet(PortalReadOnlyViewSet):
         found = explain(subject_of(self.row), user_id=request.user.pk)
         return Response(WhySerializer(found).data)
 
-    @_verb(taken.ResolveInput)
+    @extend_schema(request=taken.ResolveInput, responses=ResolvedIncidentSerializer)
     @action(detail=True, methods=["post"])
     def resolve(self, request: Request, pk: str) -> Response:
-        """End the incident. A repeat changes nothing."""
+        """End the incident. A repeat changes nothing. `loose_ends` tells what goes on all the same."""
         return self._run(operations.resolve, **self.inputs(taken.ResolveInput))
+
+    @extend_schema(responses=LooseEndSerializer(many=True), filters=False)
+    @action(detail=True, methods=["get"], url_path="loose-ends", filterset_class=None, pagination_class=None)
+    def loose_ends(self, request: Request, pk: str) -> Response:
+        """What resolving would not end: kill switches that are still off, executions that have not ended."""
+        return Response(LooseEndSerializer(loose_ends(self.row, request.user), many=True).data)
 
     @_verb(taken.ReopenInput)
     @action(detail=True, methods=["post"])

@@ -15,7 +15,7 @@ from apps.incidents.operations.escalating import (
 )
 from apps.incidents.operations.marking import mark, milestones_to_mark
 from apps.incidents.operations.paging_in import page_in
-from apps.incidents.operations.recording import NewEntry, append_entries
+from apps.incidents.operations.recording import NewEntry, append_entries, entry_about
 from apps.incidents.operations.resolving import reopen, resolve
 from apps.incidents.operations.steering import change_severity, set_phase
 from apps.incidents.operations.timeline import post
@@ -32,6 +32,7 @@ __all__ = [
     "clear_condition",
     "declare",
     "declare_many",
+    "entry_about",
     "grant_access",
     "hand_over",
     "keep_open",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from guardian.shortcuts import assign_perm, remove_perm
 
 from apps.foundation.actor import Actor
+from apps.foundation.checking import checked_text
 from apps.foundation.operations import operation
 from apps.incidents.events import AccessGranted, AccessRevoked, VisibilityChanged
 from apps.incidents.models import Incident, IncidentUserPermission
@@ -29,7 +30,7 @@ def change_visibility(
     with changing(incident_id, actor=actor, permission=COMMAND, expected_version=expected_version) as change:
         incident = change.incident
         checking.choice(visibility, "visibility", Incident.Visibility.values)
-        why = checking.text(reason, "reason", most=checking.MAX_REASON, required=False)
+        why = checked_text(reason, "reason", most=checking.MAX_REASON, required=False)
         if visibility != incident.visibility:
             before = incident.visibility
             change.set(visibility=visibility)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from apps.foundation.errors import Conflict, Invalid, NotFound
+from apps.foundation.checking import invalid
+from apps.foundation.errors import Conflict, NotFound
 from apps.incidents.models import Incident
 from apps.incidents.policy import Severity, severities
 from apps.people.models import User
@@ -13,18 +14,6 @@ MAX_TITLE = 300
 MAX_SUMMARY = 20_000
 MAX_POST = 10_000
 MAX_REASON = 300
-
-
-def text(value: str, name: str, *, most: int, required: bool = True) -> str:
-    """`value` without blanks around it. Invalid when it is empty though required, too long, or holds a NUL."""
-    found = value.strip()
-    if required and not found:
-        raise invalid(name, f"Give a {name}: it is empty.")
-    if len(found) > most:
-        raise invalid(name, f"The {name} is too long: {len(found):,} characters, at most {most:,}.")
-    if "\x00" in found:
-        raise invalid(name, f"The {name} has a NUL character, which can't be stored.")
-    return found
 
 
 def choice(value: str, name: str, options: Iterable[str]) -> str:
@@ -58,8 +47,3 @@ def still_open(incident: Incident, doing: str) -> None:
     """Conflict when the incident is resolved: `doing` needs it open."""
     if not incident.is_open:
         raise Conflict(f"{incident.number} is resolved: reopen it to {doing}.", code="incident_resolved")
-
-
-def invalid(name: str, sentence: str) -> Invalid:
-    """One input that is wrong."""
-    return Invalid(sentence, fields={name: [sentence]})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from apps.foundation.actor import Actor
+from apps.foundation.checking import invalid
 from apps.foundation.errors import Conflict, Forbidden
 from apps.foundation.operations import operation
 from apps.incidents.events import RoleReleased, RoleTaken
@@ -96,13 +97,13 @@ def _role(incident: Incident, slug: str) -> RoleKind:
     found = known.find(slug)
     if found is None:
         valid = ", ".join(item.slug for item in known.root)
-        raise checking.invalid("role", f"Unknown role {slug!r}. Valid in this incident's pack: {valid}.")
+        raise invalid("role", f"Unknown role {slug!r}. Valid in this incident's pack: {valid}.")
     return found
 
 
 def _self(actor: Actor) -> int:
     if actor.user_id is None:
-        raise checking.invalid("user_id", "Say who takes the role: the portal itself can't.")
+        raise invalid("user_id", "Say who takes the role: the portal itself can't.")
     return actor.user_id
 
 

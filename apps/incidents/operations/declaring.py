@@ -12,6 +12,7 @@ from apps.catalog.models import Environment, Membership, Service, Team
 from apps.engine.events import DomainEvent
 from apps.engine.operations import publish_many
 from apps.foundation.actor import Actor
+from apps.foundation.checking import checked_text, invalid
 from apps.foundation.clock import now
 from apps.foundation.operations import operation
 from apps.foundation.subjects import Subject
@@ -157,8 +158,8 @@ def _checked(item: Declaration, team_id: int | None, version_id: int, services: 
     checking.choice(item.kind, "kind", Incident.Kind.values)
     return _Checked(
         declaration=item,
-        title=checking.text(item.title, "title", most=checking.MAX_TITLE),
-        summary=checking.text(item.summary, "summary", most=checking.MAX_SUMMARY, required=False),
+        title=checked_text(item.title, "title", most=checking.MAX_TITLE),
+        summary=checked_text(item.summary, "summary", most=checking.MAX_SUMMARY, required=False),
         severity=checking.severity(version_id, item.severity),
         team_id=team_id,
         version_id=version_id,
@@ -174,20 +175,20 @@ def _own_team(user_id: int) -> int | None:
 def _services(ids: set[int]) -> dict[int, Service]:
     found = Service.objects.in_bulk(ids) if ids else {}
     if missing := sorted(ids - set(found)):
-        raise checking.invalid("service_ids", f"There is no service {missing[0]}.")
+        raise invalid("service_ids", f"There is no service {missing[0]}.")
     return found
 
 
 def _teams(ids: set[int]) -> dict[int, Team]:
     found = Team.objects.in_bulk(ids) if ids else {}
     if missing := sorted(ids - set(found)):
-        raise checking.invalid("team_id", f"There is no team {missing[0]}.")
+        raise invalid("team_id", f"There is no team {missing[0]}.")
     return found
 
 
 def _environments(ids: set[int]) -> None:
     if ids and (missing := sorted(ids - set(Environment.objects.filter(pk__in=ids).values_list("pk", flat=True)))):
-        raise checking.invalid("environment_id", f"There is no environment {missing[0]}.")
+        raise invalid("environment_id", f"There is no environment {missing[0]}.")
 
 
 def _pack(service: Service | None, team: Team | None) -> int | None:
@@ -199,7 +200,7 @@ def _versions(declarations: Sequence[Declaration], packs: Sequence[int | None]) 
     given = {item.policy_version_id for item in declarations if item.policy_version_id is not None}
     known = set(PolicyVersion.objects.filter(pk__in=given).values_list("pk", flat=True)) if given else set()
     if missing := sorted(given - known):
-        raise checking.invalid("policy_version_id", f"There is no policy version {missing[0]}.")
+        raise invalid("policy_version_id", f"There is no policy version {missing[0]}.")
     wanted = {pack for item, pack in zip(declarations, packs, strict=True) if item.policy_version_id is None}
     active = active_versions(wanted) if wanted else {}
     return [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from apps.foundation.actor import Actor
+from apps.foundation.checking import invalid
 from apps.foundation.operations import operation
 from apps.incidents.events import MilestoneMarked
 from apps.incidents.metrics import ACKNOWLEDGED, DECLARED, DETECTED, RESOLVED
@@ -47,11 +48,11 @@ def mark(
     """
     with changing(incident_id, actor=actor, permission=RESPOND, expected_version=expected_version) as change:
         if verb := _MARKED_BY_VERBS.get(milestone):
-            raise checking.invalid("milestone", f"{milestone.capitalize()} can't be marked by hand: use {verb}.")
+            raise invalid("milestone", f"{milestone.capitalize()} can't be marked by hand: use {verb}.")
         known = milestones_to_mark(change.incident)
         checking.choice(milestone, "milestone", known)
         if at is not None and at > change.at + _CLOCK_TOLERANCE:
-            raise checking.invalid("at", "A milestone lies in the past: this instant is still to come.")
+            raise invalid("at", "A milestone lies in the past: this instant is still to come.")
         return mark_milestone(change, milestone, at=at, label=known[milestone])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from apps.catalog.models import Membership, Team
 from apps.foundation.actor import Actor
+from apps.foundation.checking import checked_text, invalid
 from apps.foundation.errors import Conflict, NotFound
 from apps.foundation.operations import operation
 from apps.incidents.events import PagedIn
@@ -38,7 +39,7 @@ def page_in(
     reached or the incident is resolved.
     """
     with changing(incident_id, actor=actor, permission=RESPOND, expected_version=expected_version) as change:
-        why = checking.text(reason, "reason", most=checking.MAX_REASON, required=False)
+        why = checked_text(reason, "reason", most=checking.MAX_REASON, required=False)
         checking.still_open(change.incident, "page somebody in")
         wanted = _wanted(change, user_id=user_id, role=role, team_id=team_id)
         people = _not_waiting(change.incident, wanted)
@@ -53,10 +54,10 @@ def page_in(
 def _wanted(change: Change, *, user_id: int | None, role: str, team_id: int | None) -> list[User]:
     if user_id is not None:
         if role or team_id is not None:
-            raise checking.invalid("user_id", "Name a person, or a role or team, not both.")
+            raise invalid("user_id", "Name a person, or a role or team, not both.")
         return [checking.person(user_id)]
     if not role and team_id is None:
-        raise checking.invalid("user_id", "Say whom to page: a person, a role or a team.")
+        raise invalid("user_id", "Say whom to page: a person, a role or a team.")
     team = _team(change, team_id)
     if role:
         people = _on_call(team, [role], change)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from apps.engine.models import Event
 from apps.foundation.actor import Actor
 from apps.foundation.clock import now
 from apps.incidents.models import Incident, TimelineEntry
@@ -36,6 +37,20 @@ def entry_by(actor: Actor, incident_id: int, kind: str, text: str, **rest: Any) 
         author_name=actor.name[:120],
         author_id=actor.user_id,
         **rest,
+    )
+
+
+def entry_about(event: Event, incident_id: int, kind: str, text: str, data: dict[str, Any]) -> NewEntry:
+    """A line that tells of an engine event, by whom and at the time that the event names."""
+    return NewEntry(
+        incident_id=incident_id,
+        kind=kind,
+        text=text,
+        author_name=str(event.actor.get("name") or "portal")[:120],
+        author_id=event.actor.get("user_id"),
+        at=event.occurred_at,
+        event_id=event.pk,
+        data=data,
     )
 
 

@@ -10,6 +10,7 @@ from simple_history.utils import bulk_create_with_history, bulk_update_with_hist
 from apps.engine.events import DomainEvent
 from apps.engine.operations import publish_many
 from apps.foundation.actor import Actor
+from apps.foundation.checking import checked_text
 from apps.foundation.clock import now
 from apps.foundation.operations import operation
 from apps.foundation.subjects import Subject
@@ -34,7 +35,7 @@ def resolve(incident_id: int, *, summary: str = "", actor: Actor, expected_versi
     Needs `command_incident`. Roles stay with their holders. A resolved one stays as it is.
     """
     with changing(incident_id, actor=actor, permission=COMMAND, expected_version=expected_version) as change:
-        note = checking.text(summary, "summary", most=checking.MAX_POST, required=False)
+        note = checked_text(summary, "summary", most=checking.MAX_POST, required=False)
         if change.incident.is_open:
             text = f"Resolved by {actor.name}" + (f": {note}" if note else "")
             close_many([change.incident], text=text, at=change.at, actor=actor)
@@ -74,7 +75,7 @@ def reopen(incident_id: int, *, reason: str = "", actor: Actor, expected_version
     """
     with changing(incident_id, actor=actor, permission=COMMAND, expected_version=expected_version) as change:
         incident = change.incident
-        why = checking.text(reason, "reason", most=checking.MAX_REASON, required=False)
+        why = checked_text(reason, "reason", most=checking.MAX_REASON, required=False)
         if incident.is_open:
             return incident
         change.set(

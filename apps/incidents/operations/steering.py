@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from apps.foundation.actor import Actor
+from apps.foundation.checking import checked_text, invalid
 from apps.foundation.operations import operation
 from apps.incidents.events import PhaseChanged, SeverityChanged
 from apps.incidents.metrics import MITIGATED, TRIAGED
@@ -38,7 +39,7 @@ def change_severity(
     with changing(incident_id, actor=actor, permission=COMMAND, expected_version=expected_version) as change:
         incident = change.incident
         found = checking.severity(incident.policy_version_id, severity)
-        why = checking.text(reason, "reason", most=checking.MAX_REASON, required=False)
+        why = checked_text(reason, "reason", most=checking.MAX_REASON, required=False)
         if found.id == incident.severity:
             return incident
         checking.still_open(incident, "change its severity")
@@ -74,7 +75,7 @@ def set_phase(incident_id: int, phase: str, *, actor: Actor, expected_version: i
     with changing(incident_id, actor=actor, permission=RESPOND, expected_version=expected_version) as change:
         incident = change.incident
         if phase == Incident.Phase.RESOLVED:
-            raise checking.invalid("phase", "An incident is resolved by resolve, not by its phase.")
+            raise invalid("phase", "An incident is resolved by resolve, not by its phase.")
         checking.choice(phase, "phase", [item.value for item in Incident.Phase if item != Incident.Phase.RESOLVED])
         checking.still_open(incident, "change its phase")
         if phase == incident.phase:

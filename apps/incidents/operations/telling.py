@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from apps.engine.models import Event
-from apps.incidents.operations.recording import NewEntry
+from apps.incidents.operations.recording import NewEntry, entry_about
 from apps.incidents.queries import SUBJECT_KIND
 
 Payload = Mapping[str, Any]
@@ -140,16 +140,7 @@ def entry_of(event: Event) -> NewEntry | None:
     if teller is None or event.subject_kind != SUBJECT_KIND or not event.subject_key.isdecimal():
         return None
     kind, words = teller
-    return NewEntry(
-        incident_id=int(event.subject_key),
-        kind=kind,
-        text=words(event.payload),
-        author_name=str(event.actor.get("name") or "portal")[:120],
-        author_id=event.actor.get("user_id"),
-        at=event.occurred_at,
-        event_id=event.pk,
-        data=_data(event.payload),
-    )
+    return entry_about(event, int(event.subject_key), kind, words(event.payload), _data(event.payload))
 
 
 def _data(payload: Payload) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from apps.foundation.actor import Actor
+from apps.foundation.checking import checked_text
 from apps.foundation.operations import operation
 from apps.incidents.events import Posted
 from apps.incidents.models import TimelineEntry
@@ -22,8 +23,8 @@ def post(incident_id: int, text: str, *, client_key: str = "", actor: Actor) -> 
     a key each call writes another one. The incident's version stays. Raises Invalid for an empty or too long text.
     """
     with changing(incident_id, actor=actor, permission=RESPOND) as change:
-        body = checking.text(text, "text", most=checking.MAX_POST)
-        key = checking.text(client_key, "client_key", most=_MAX_KEY, required=False)
+        body = checked_text(text, "text", most=checking.MAX_POST)
+        key = checked_text(client_key, "client_key", most=_MAX_KEY, required=False)
         if key:
             mine = TimelineEntry.objects.filter(incident=change.incident, kind=POST, author_id=actor.user_id)
             before = mine.filter(data__client_key=key).first()

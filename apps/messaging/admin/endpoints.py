@@ -148,9 +148,7 @@ class WebhookEndpointAdmin(PortalModelAdmin):
         dialog={"title": "Send a test event?", "description": "Its kind is portal.test."},
     )
     def send_test(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
-        endpoint = self.row(request, object_id)
-        self.perform(request, endpoints.send_test, endpoint.pk, done="The test is queued; see Messages.")
-        return self.go_to_row(request, object_id)
+        return self.press(request, endpoints.send_test, object_id, done="The test is queued; see Messages.")
 
     has_rotate_permission = has_edit_permission
 
@@ -178,9 +176,7 @@ class WebhookEndpointAdmin(PortalModelAdmin):
         dialog={"title": "Pause this endpoint?", "description": "Nothing is sent to it; what waits becomes void."},
     )
     def pause(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
-        endpoint = self.row(request, object_id)
-        self.perform(request, endpoints.pause_endpoint, endpoint.pk, done="The endpoint is paused.")
-        return self.go_to_row(request, object_id)
+        return self.press(request, endpoints.pause_endpoint, object_id, done="The endpoint is paused.")
 
     def has_activate_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
         found = self._mine(request, object_id)
@@ -193,6 +189,4 @@ class WebhookEndpointAdmin(PortalModelAdmin):
         dialog={"title": "Activate this endpoint?", "description": "It is told of events from now on."},
     )
     def activate(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
-        endpoint = self.row(request, object_id)
-        self.perform(request, endpoints.activate_endpoint, endpoint.pk, done="The endpoint is active.")
-        return self.go_to_row(request, object_id)
+        return self.press(request, endpoints.activate_endpoint, object_id, done="The endpoint is active.")

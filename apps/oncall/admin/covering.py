@@ -88,9 +88,7 @@ class OverrideAdmin(ReadOnlyAdmin, PortalModelAdmin):
         dialog={"title": "Cancel this cover?", "description": "What it covered until now stays true."},
     )
     def cancel(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
-        override = self.row(request, object_id)
-        self.perform(request, operations.cancel_override, override.pk, done="The cover is cancelled.")
-        return self.go_to_row(request, object_id)
+        return self.press(request, operations.cancel_override, object_id, done="The cover is cancelled.")
 
 
 @admin.register(Coverage)
@@ -123,6 +121,5 @@ class CoverageAdmin(ReadOnlyAdmin, PortalModelAdmin):
         dialog={"title": "Take this person off?", "description": "What was until now stays true."},
     )
     def cancel(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
-        coverage = self.row(request, object_id)
-        self.perform(request, operations.cancel_coverage, coverage.pk, done="They are not on call besides any more.")
-        return self.go_to_row(request, object_id)
+        done = "They are not on call besides any more."
+        return self.press(request, operations.cancel_coverage, object_id, done=done)

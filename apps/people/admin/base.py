@@ -134,6 +134,13 @@ class PortalModelAdmin(ScopedRows, SimpleHistoryAdmin, UnfoldModelAdmin):
             raise Http404
         return found
 
+    def press(
+        self, request: HttpRequest, verb: Callable[..., Any], object_id: str, *, done: str, **given: Any
+    ) -> HttpResponse:
+        """A button on a row's page: one operation on that row, said as by `perform`, then the page again."""
+        self.perform(request, verb, self.row(request, object_id).pk, **given, done=done)
+        return self.go_to_row(request, object_id)
+
     def go(self, request: HttpRequest, url: str) -> HttpResponse:
         """Leave for `url`, also out of one of Unfold's dialogs, which htmx posts."""
         if request.headers.get("HX-Request"):

@@ -187,6 +187,4 @@ class ContactPointAdmin(PortalModelAdmin):
         dialog={"title": "Stop paging at this address?", "description": "It is kept, but nothing is sent to it."},
     )
     def disable(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
-        point = self.row(request, object_id)
-        self.perform(request, operations.disable_contact_point, point.pk, done="Nobody is paged there any more.")
-        return self.go_to_row(request, object_id)
+        return self.press(request, operations.disable_contact_point, object_id, done="Nobody is paged there any more.")

@@ -121,6 +121,4 @@ class ApiTokenAdmin(ReadOnlyAdmin, PortalModelAdmin):
         dialog={"title": "Revoke this token?", "description": "Programs that use it are refused from now on."},
     )
     def revoke(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
-        token = self.row(request, object_id)
-        self.perform(request, operations.revoke_token, token.pk, done="The token is revoked.")
-        return self.go_to_row(request, object_id)
+        return self.press(request, operations.revoke_token, object_id, done="The token is revoked.")

@@ -189,6 +189,4 @@ class UserAdmin(DjangoUserAdmin, PortalModelAdmin):  # type: ignore[type-arg,mis
         dialog={"title": "Close this service account?", "description": "Its tokens stop working at once."},
     )
     def close_account(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
-        account = self.row(request, object_id)
-        self.perform(request, operations.deactivate_service_account, account.pk, done="The account is closed.")
-        return self.go_to_row(request, object_id)
+        return self.press(request, operations.deactivate_service_account, object_id, done="The account is closed.")

@@ -2,68 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
-
-from django.contrib import admin
-from django.contrib.admin.views.main import ChangeList
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
-from django.urls import reverse
 
 from apps.catalog.queries import team_ids_of
 from apps.foundation.clock import now
-from apps.incidents.admin.filters import QuickFilter
+from apps.incidents.admin.filters import QuickChoice
 from apps.people.models import User
 from apps.postmortems.admin.showing import OPEN_ITEMS
 from apps.postmortems.models import ActionItem
 from apps.postmortems.queries import overdue_for_manager
 
-Choices = list[tuple[str, str]]
 
-_WHICH = (
-    ("", "Open"),
-    ("mine", "Mine"),
-    ("overdue", "Overdue"),
-    ("team", "My teams'"),
-    ("people", "My people's"),
-    ("finished", "Finished"),
-    ("all", "All"),
-)
-
-
-def item_filters(request: HttpRequest) -> tuple[QuickFilter, ...]:
-    """The choices as links above the list; the other filters stay as they are."""
-    links: list[QuickFilter] = []
-    for value, label in _WHICH:
-        query = request.GET.copy()
-        query.pop("p", None)
-        query.pop("show", None)
-        if value:
-            query["show"] = value
-        address = reverse("admin:postmortems_actionitem_changelist") + (f"?{query.urlencode()}" if query else "")
-        links.append(QuickFilter(label, address, request.GET.get("show", "") == value))
-    return tuple(links)
-
-
-class WhichItems(admin.SimpleListFilter):
-    """Open ones are what one comes for; without a choice they are shown."""
-
+class WhichItems(QuickChoice):
     title = "which"
     parameter_name = "show"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> Choices:
-        return [(value, label) for value, label in _WHICH if value]
-
-    def choices(self, changelist: ChangeList) -> Iterator[Any]:
-        for value, label in _WHICH:
-            query = {self.parameter_name: value} if value else {}
-            yield {
-                "selected": (self.value() or "") == value,
-                "query_string": changelist.get_query_string(query, [] if value else [self.parameter_name]),
-                "display": label,
-            }
+    options = (
+        ("", "Open"),
+        ("mine", "Mine"),
+        ("overdue", "Overdue"),
+        ("team", "My teams'"),
+        ("people", "My people's"),
+        ("finished", "Finished"),
+        ("all", "All"),
+    )
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[ActionItem]) -> QuerySet[ActionItem]:
         which = self.value() or ""

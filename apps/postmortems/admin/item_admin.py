@@ -17,7 +17,7 @@ from apps.incidents.queries import url as incident_url
 from apps.people.admin.base import PortalModelAdmin, ReadOnlyAdmin
 from apps.postmortems.admin import acting
 from apps.postmortems.admin.actions import ITEM_VERBS
-from apps.postmortems.admin.filters import WhichItems, item_filters
+from apps.postmortems.admin.filters import WhichItems
 from apps.postmortems.admin.items import item_rows
 from apps.postmortems.admin.listing import ItemColumns
 from apps.postmortems.admin.page import review_view
@@ -63,7 +63,8 @@ class ActionItemAdmin(ItemColumns, ReadOnlyAdmin, PortalModelAdmin):
         ]
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        shown = {"title": "Action items", "quick_filters": item_filters(request)}
+        links = WhichItems.links(request, reverse("admin:postmortems_actionitem_changelist"))
+        shown = {"title": "Action items", "quick_filters": links}
         return super().changelist_view(request, {**shown, **(extra_context or {})})
 
     def change_view(

@@ -9,8 +9,9 @@ from urllib.parse import urlsplit
 from django.db.models import Model
 
 from apps.catalog.models import Team
+from apps.foundation.checking import checked_text, invalid
 from apps.foundation.clock import now
-from apps.foundation.errors import Invalid, NotFound, PreconditionFailed
+from apps.foundation.errors import NotFound, PreconditionFailed
 from apps.incidents.models import Incident
 from apps.incidents.queries import visible_to
 from apps.people.models import User
@@ -25,21 +26,9 @@ MAX_LINK = 500
 FARTHEST = timedelta(days=3653)
 
 
-def text(value: str, name: str, *, most: int, required: bool = True) -> str:
-    """`value` without blanks around it. Invalid when it is empty though required, too long, or holds a NUL."""
-    found = value.strip()
-    if required and not found:
-        raise invalid(name, f"Give a {name.replace('_', ' ')}: it is empty.")
-    if len(found) > most:
-        raise invalid(name, f"The {name.replace('_', ' ')} is too long: {len(found):,} characters, at most {most:,}.")
-    if "\x00" in found:
-        raise invalid(name, f"The {name.replace('_', ' ')} has a NUL character, which can't be stored.")
-    return found
-
-
 def link(value: str) -> str:
     """A web address, or nothing. Invalid for anything else."""
-    found = text(value, "link", most=MAX_LINK, required=False)
+    found = checked_text(value, "link", most=MAX_LINK, required=False)
     if not found:
         return ""
     try:
@@ -121,8 +110,3 @@ def version(row: Model, expected: int | None) -> None:
 def gone(what: str) -> NotFound:
     """One sentence for what is missing and for what is hidden."""
     return NotFound(f"There is no such {what}, or you may not see it.")
-
-
-def invalid(name: str, sentence: str) -> Invalid:
-    """One input that is wrong."""
-    return Invalid(sentence, fields={name: [sentence]})

@@ -7,6 +7,7 @@ from typing import Any
 
 from apps.engine.operations import publish
 from apps.foundation.actor import Actor
+from apps.foundation.checking import checked_text
 from apps.foundation.clock import now
 from apps.foundation.errors import Conflict, Invalid
 from apps.foundation.operations import operation
@@ -142,7 +143,7 @@ def reopen_item(
     checking.version(item, expected_version)
     if item.is_open:
         return item
-    checking.text(reason, "reason", most=checking.MAX_REASON, required=False)
+    checked_text(reason, "reason", most=checking.MAX_REASON, required=False)
     item.due_at = checking.future(due_at if due_at is not None else item.due_at)
     item.state, item.finished_at, item.outcome = ActionItem.State.OPEN, None, ""
     item.overdue_told_at = item.escalated_at = None
@@ -157,7 +158,7 @@ def _end(item: ActionItem, state: ActionItem.State, words: str, name: str, actor
     if item.state == state:
         return item
     _still_open(item, "change what came of it")
-    item.outcome = checking.text(words, name, most=checking.MAX_TEXT)
+    item.outcome = checked_text(words, name, most=checking.MAX_TEXT)
     item.state, item.finished_at = state, now()
     item.run += 1
     locking.save(item, "state", "finished_at", "outcome", "run", actor=actor)
@@ -175,9 +176,9 @@ def _fill(item: ActionItem, given: dict[str, Any]) -> None:
     for name, value in given.items():
         match name:
             case "title":
-                item.title = checking.text(value, name, most=checking.MAX_TITLE)
+                item.title = checked_text(value, name, most=checking.MAX_TITLE)
             case "description":
-                item.description = checking.text(value, name, most=checking.MAX_TEXT, required=False)
+                item.description = checked_text(value, name, most=checking.MAX_TEXT, required=False)
             case "owner_id":
                 item.owner = checking.person(value, item.review.incident, name)
             case "team_id":

@@ -6,6 +6,7 @@ from enum import Enum
 
 from apps.engine.operations import publish
 from apps.foundation.actor import Actor
+from apps.foundation.checking import checked_text, invalid
 from apps.foundation.clock import now
 from apps.foundation.errors import Conflict
 from apps.foundation.operations import operation
@@ -43,7 +44,7 @@ def edit_section(section_id: int, text: str, *, expected_version: int | None = N
     require_write(actor, section.review)
     checking.version(section, expected_version)
     locking.still_open(section.review, "edit it")
-    body = checking.text(text, "text", most=checking.MAX_SECTION, required=False)
+    body = checked_text(text, "text", most=checking.MAX_SECTION, required=False)
     if body == section.text:
         return section
     section.text, section.edited_at, section.edited_by = body, now(), user_of(actor)
@@ -78,7 +79,7 @@ def set_people(
         locking.still_open(review, "change its reviewer")
         review.reviewer = checking.reviewer(reviewer_id, review.owner_id, review.incident)
     if review.reviewer_id is not None and review.reviewer_id == review.owner_id:
-        raise checking.invalid("owner_id", "The owner is asked to review it: nobody reviews what they own.")
+        raise invalid("owner_id", "The owner is asked to review it: nobody reviews what they own.")
     if (review.owner_id, review.reviewer_id) == before:
         return review
     if review.owner_id != before[0]:
@@ -150,7 +151,7 @@ def send_back(review_id: int, *, reason: str, expected_version: int | None = Non
     if review.state == Review.State.DRAFT:
         return review
     locking.in_state(review, Review.State.IN_REVIEW)
-    why = checking.text(reason, "reason", most=checking.MAX_REASON)
+    why = checked_text(reason, "reason", most=checking.MAX_REASON)
     review.state, review.submitted_at, review.submitted_by = Review.State.DRAFT, None, None
     _run_anew(review)
     locking.save(review, "state", "submitted_at", "submitted_by", "run", actor=actor)
@@ -222,7 +223,7 @@ def reopen_review(review_id: int, *, reason: str, expected_version: int | None =
     checking.version(review, expected_version)
     if review.state in locking.OPEN_STATES:
         return review
-    why = checking.text(reason, "reason", most=checking.MAX_REASON)
+    why = checked_text(reason, "reason", most=checking.MAX_REASON)
     review.state, review.frozen = Review.State.DRAFT, None
     review.submitted_at = review.submitted_by = None
     review.reviewed_at = review.reviewed_by = review.closed_at = None

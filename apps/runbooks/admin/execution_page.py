@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,6 +15,7 @@ from apps.approvals.models import ApprovalRequest
 from apps.foundation.clock import now
 from apps.incidents.admin.showing import Clock, Moment, Tone, admin_url, clock_text, moment, span_text, zone_of
 from apps.people.models import User
+from apps.runbooks import steps as registry
 from apps.runbooks.admin.next_deed import Buttons, NextDeed, buttons_of, next_deed
 from apps.runbooks.admin.powers import may_bypass
 from apps.runbooks.admin.showing import (
@@ -32,6 +34,7 @@ from apps.runbooks.models import Execution, LogLine, StepRun
 from apps.runbooks.permissions import user_may_steer
 
 MOST_LINES = 200
+MOST_RAW = 4000
 _CHECKSUM = re.compile("[0-9a-f]{32,}")
 _TOLD_ELSEWHERE = {"error", "instructions"}
 _SAID_ANYWAY = {
@@ -58,6 +61,8 @@ class StepRow:
     took: str
     error: str
     outcome: str
+    told: tuple[tuple[str, str], ...]
+    raw: str
     instructions: str
     settle_url: str
     finish_url: str
@@ -179,15 +184,38 @@ def _step(run: StepRun, execution: Execution, *, steers: bool) -> StepRow:
         attempts=run.attempts,
         took="" if took is None else span_text(took) if took >= 1 else "under 1 s",
         error=run.error,
-        outcome=_outcome(run),
+        outcome="" if (told := _told(run)) else _outcome(run),
+        told=told,
+        raw=_raw(run),
         instructions=instructions_of(run) if run.state == StepRun.State.WAITING else "",
         settle_url=reverse("admin:runbooks_execution_settle", args=key) if settles else "",
         finish_url=reverse("admin:runbooks_execution_finish", args=key) if finishes else "",
     )
 
 
+def _told(run: StepRun) -> tuple[tuple[str, str], ...]:
+    """What came of a step that is over, as its kind tells it."""
+    if not _is_over(run) or not registry.known(run.kind):
+        return ()
+    kept = [part if isinstance(part, dict) else {} for part in (run.intent, run.outcome)]
+    return tuple((name, value) for name, value in registry.kind(run.kind).told(*kept) if value)
+
+
+def _is_over(run: StepRun) -> bool:
+    """Whether there is something to tell of it, be it that nobody knows."""
+    return run.finished_at is not None or run.state == StepRun.State.UNKNOWN
+
+
+def _raw(run: StepRun) -> str:
+    """What was recorded, as it was recorded; the beginning of much, for the API has all of it."""
+    if run.outcome is None or not _is_over(run):
+        return ""
+    text = json.dumps({"intent": run.intent, "outcome": run.outcome}, indent=2, ensure_ascii=False)
+    return text if len(text) <= MOST_RAW else f"{text[:MOST_RAW]}\n…"
+
+
 def _outcome(run: StepRun) -> str:
-    """What came of a step, in one line: its plain values but checksums; the API has the rest."""
+    """The same of a kind that tells nothing, in one line: its plain values but checksums."""
     found = run.outcome if isinstance(run.outcome, dict) else {}
     plain = {name: value for name, value in found.items() if isinstance(value, str | int | float)}
     told = {

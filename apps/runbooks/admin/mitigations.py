@@ -6,18 +6,17 @@ from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
-from django.contrib.auth.models import Permission
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.widgets import UnfoldAdminTextareaWidget
 
-from apps.catalog.admin.inlines import NamedInline
+from apps.catalog.admin.grants import save_grants
 from apps.catalog.admin.saving import OperatingAdmin, changed_fields, given_reason
 from apps.people.admin.base import request_actor
-from apps.people.models import User
-from apps.runbooks.models import Mitigation, MitigationGroupPermission, MitigationUserPermission, Runbook
+from apps.runbooks.admin.grants import MitigationGroupGrants, MitigationUserGrants
+from apps.runbooks.models import Mitigation, Runbook
 from apps.runbooks.operations.buttons import create_mitigation, delete_mitigation, edit_mitigation
-from apps.runbooks.operations.grants import MITIGATION_PERMISSIONS, grant_mitigation, revoke_mitigation
+from apps.runbooks.operations.grants import grant_mitigation, revoke_mitigation
 from apps.runbooks.queries import visible_runbooks
 
 _FIELDS = {
@@ -50,35 +49,6 @@ class MitigationForm(forms.ModelForm):  # type: ignore[type-arg]  # Django can't
         if not isinstance(found, dict):
             raise forms.ValidationError("Write an object of names and values.")
         return found
-
-
-class _Grants(NamedInline):
-    """A grant is given or taken, never edited."""
-
-    fk_name = "content_object"
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        if db_field.name == "permission":
-            rows = Permission.objects.filter(content_type__app_label="runbooks", codename__in=MITIGATION_PERMISSIONS)
-            kwargs["queryset"] = rows.select_related("content_type")
-        if db_field.name == "user":
-            kwargs["queryset"] = User.objects.filter(is_active=True).exclude(kind=User.Kind.PORTAL)
-        return super().formfield_for_foreignkey(db_field, request, **kwargs)
-
-
-class MitigationUserGrants(_Grants):
-    model = MitigationUserPermission
-    verbose_name_plural = "grants to people"
-    fields = ("user", "permission")
-
-
-class MitigationGroupGrants(_Grants):
-    model = MitigationGroupPermission
-    verbose_name_plural = "grants to groups"
-    fields = ("group", "permission")
 
 
 @admin.register(Mitigation)
@@ -130,13 +100,4 @@ class MitigationAdmin(OperatingAdmin):
         delete_mitigation(obj.pk, reason=given_reason(request), actor=request_actor(request))
 
     def save_children(self, request: HttpRequest, parent: Any, formset: Any) -> None:
-        for verb, rows in ((grant_mitigation, formset.new_objects), (revoke_mitigation, formset.deleted_objects)):
-            for row in rows:
-                holder = {"user_id": row.user_id} if hasattr(row, "user_id") else {"group": row.group.name}
-                verb(
-                    parent.pk,
-                    row.permission.codename,
-                    **holder,
-                    reason=given_reason(request),
-                    actor=request_actor(request),
-                )
+        save_grants(request, parent, formset, grant_mitigation, revoke_mitigation)

@@ -15,7 +15,8 @@ from django.utils.html import format_html
 from django.views.decorators.http import require_safe
 from unfold.decorators import display
 
-from apps.catalog.admin.saving import OperatingAdmin, changed_fields, given_reason
+from apps.catalog.admin.grants import save_grants
+from apps.catalog.admin.saving import OperatingAdmin, changed_fields
 from apps.catalog.permissions import leads_any_team
 from apps.catalog.queries import led_team_ids
 from apps.people.admin.base import request_actor
@@ -23,11 +24,11 @@ from apps.people.models import User
 from apps.runbooks import operations
 from apps.runbooks.admin.authoring_forms import ReasonForm, RunbookForm
 from apps.runbooks.admin.editor import editor_view
+from apps.runbooks.admin.grants import RunbookGroupGrants, RunbookUserGrants
 from apps.runbooks.admin.readable import readable
-from apps.runbooks.admin.runbook_grants import RunbookGroupGrants, RunbookUserGrants
 from apps.runbooks.authorship import ADD, CHANGE, user_may_edit
 from apps.runbooks.models import DryRun, Execution, Runbook, RunbookVersion
-from apps.runbooks.operations.runbook_grants import grant_runbook, revoke_runbook
+from apps.runbooks.operations.grants import grant_runbook, revoke_runbook
 from apps.runbooks.permissions import user_may_look
 from apps.runbooks.queries import visible_executions, visible_runbooks
 
@@ -159,11 +160,7 @@ class RunbookAdmin(OperatingAdmin):
         return operations.edit_runbook(obj.pk, **changes, actor=request_actor(request)) if changes else obj
 
     def save_children(self, request: HttpRequest, parent: Any, formset: Any) -> None:
-        for verb, rows in ((grant_runbook, formset.new_objects), (revoke_runbook, formset.deleted_objects)):
-            for row in rows:
-                holder = {"user_id": row.user_id} if hasattr(row, "user_id") else {"group": row.group.name}
-                reason = given_reason(request)
-                verb(parent.pk, row.permission.codename, **holder, reason=reason, actor=request_actor(request))
+        save_grants(request, parent, formset, grant_runbook, revoke_runbook)
 
     def response_post_save_add(self, request: HttpRequest, obj: Any) -> HttpResponse:
         return HttpResponseRedirect(reverse("admin:runbooks_runbook_text", args=[obj.pk]))

@@ -40,7 +40,8 @@ def context_of(execution: Execution, run: StepRun, runs: Sequence[StepRun], *, a
     done = [item for item in runs if item.direction == FORWARD and item.state == StepRun.State.SUCCEEDED]
     return StepContext(
         parameters=execution.parameters,
-        incident=incident_names(execution.incident),
+        # What was approved, also where the incident was changed while the steps ran.
+        incident={**incident_names(execution.incident), **execution.incident_names},
         execution_key=str(execution.key),
         idempotency_key=run.idempotency_key,
         outcomes={item.slug: item.outcome or {} for item in done},

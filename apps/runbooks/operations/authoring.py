@@ -6,23 +6,21 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
-from django.core.exceptions import ValidationError
-from django.core.validators import validate_slug
 from django.db.models import Max
 
 from apps.catalog.models import Service, Team
 from apps.foundation.actor import Actor
+from apps.foundation.checking import checked_text
 from apps.foundation.errors import Conflict, Forbidden, Invalid, NotFound
 from apps.foundation.operations import operation
 from apps.people.permissions import allowed
 from apps.runbooks.authorship import CHANGE, manager_reason, require_create, require_edit
 from apps.runbooks.documents import Document, document_of, normalized, read_content
 from apps.runbooks.models import Runbook, RunbookVersion
-from apps.runbooks.operations.checking import check_version, clean, locked_runbook
+from apps.runbooks.operations.checking import check_version, checked_texts, locked_runbook
 from apps.runbooks.secrets import Vault
 
 NOTE_LENGTH = 300
-_LENGTHS = {"slug": 60, "name": 120, "description": 20_000, "category": 60}
 
 
 @operation
@@ -44,7 +42,7 @@ def create_runbook(
     require_create(actor, owner.pk if owner else None)
     if owner is None:
         raise Invalid("There is no such team.", fields={"owner": ["There is no such team."]})
-    texts = _texts(slug=slug, name=name, description=description, category=category)
+    texts = checked_texts(slug=slug, name=name, description=description, category=category)
     services = _services(service_ids)
     if Runbook.objects.filter(slug=texts["slug"]).exists():
         raise Conflict(f"There is a runbook `{slug}` already.", code="slug_taken", fields={"slug": ["It is taken."]})
@@ -74,7 +72,7 @@ def edit_runbook(
     require_edit(actor, runbook)
     check_version(runbook, expected_version)
     given = {"name": name, "description": description, "category": category}
-    changes: dict[str, Any] = _texts(**{key: value for key, value in given.items() if value is not None})
+    changes: dict[str, Any] = checked_texts(**{key: value for key, value in given.items() if value is not None})
     if owner_id is not None and owner_id != runbook.owner_id:
         changes["owner_id"] = _new_owner(owner_id, actor)
     fresh = {key: value for key, value in changes.items() if getattr(runbook, key) != value}
@@ -135,7 +133,9 @@ def activate_version(
     runbook = locked_runbook(version.runbook_id, actor)
     require_edit(actor, runbook)
     check_version(runbook, expected_version)
-    _activate(runbook, version, document_of(version), clean(reason, 300, "reason"), actor)
+    _activate(
+        runbook, version, document_of(version), checked_text(reason, "reason", most=NOTE_LENGTH, required=False), actor
+    )
     return version
 
 
@@ -149,25 +149,11 @@ def retire(runbook_id: int, *, reason: str, expected_version: int | None = None,
     runbook = locked_runbook(runbook_id, actor)
     require_edit(actor, runbook)
     check_version(runbook, expected_version)
-    if not clean(reason, 300, "reason"):
-        raise Invalid("Say why it is retired.", fields={"reason": ["This must not be empty."]})
+    checked_text(reason, "reason", most=NOTE_LENGTH)
     if runbook.state == Runbook.State.RETIRED:
         return runbook
     runbook.state = Runbook.State.RETIRED
     return _saved(runbook)
-
-
-def _texts(**given: str) -> dict[str, str]:
-    found = {field: clean(text, _LENGTHS[field], field) for field, text in given.items()}
-    for field in ("slug", "name"):
-        if field in found and not found[field]:
-            raise Invalid(f"{field} is empty.", fields={field: ["This must not be empty."]})
-    if "slug" in found:
-        try:
-            validate_slug(found["slug"])
-        except ValidationError as error:
-            raise Invalid("That is no slug.", fields={"slug": ["Letters, digits, - and _ only."]}) from error
-    return found
 
 
 def _services(ids: Sequence[int]) -> list[Service]:
@@ -207,7 +193,7 @@ def _stored(runbook: Runbook, text: str, content: dict[str, Any], note: str, act
         text=text,
         content=content,
         checksum=checksum,
-        note=clean(note, NOTE_LENGTH, "note"),
+        note=checked_text(note, "note", most=NOTE_LENGTH, required=False),
         author_id=actor.user_id,
         author_name=actor.name[:120],
     )

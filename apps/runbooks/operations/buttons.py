@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.exceptions import ValidationError
-from django.core.validators import validate_slug
-
 from apps.foundation.actor import Actor
 from apps.foundation.errors import Conflict, Invalid, NotFound
 from apps.foundation.operations import operation
 from apps.people.permissions import require
 from apps.runbooks.documents import document_of
 from apps.runbooks.models import Mitigation, Runbook
-from apps.runbooks.operations.checking import clean
+from apps.runbooks.operations.checking import checked_texts
 from apps.runbooks.parameters import filled
 from apps.runbooks.secrets import Vault
 
-_LENGTHS = {"name": 120, "description": 20_000}
 _LARGEST_POSITION = 32_767
 
 
@@ -38,17 +34,14 @@ def create_mitigation(
     for a slug that is taken.
     """
     require(actor, "runbooks.add_mitigation")
-    slug = clean(slug, 60, "slug")
-    try:
-        validate_slug(slug)
-    except ValidationError as error:
-        raise Invalid("That is no slug.", fields={"slug": ["Letters, digits, - and _ only."]}) from error
-    if Mitigation.objects.filter(slug=slug).exists():
-        raise Conflict(f"There is a mitigation `{slug}` already.", code="slug_taken", fields={"slug": ["It is taken."]})
+    texts = checked_texts(slug=slug, name=name, description=description)
+    if Mitigation.objects.filter(slug=texts["slug"]).exists():
+        raise Conflict(
+            f"There is a mitigation `{texts['slug']}` already.", code="slug_taken", fields={"slug": ["It is taken."]}
+        )
     runbook = _runbook(runbook_id)
     return Mitigation.objects.create(
-        slug=slug,
-        **_texts(name=name, description=description),
+        **texts,
         runbook=runbook,
         parameters=_checked(runbook, parameters or {}),
         position=_position(position),
@@ -73,7 +66,7 @@ def edit_mitigation(
     mitigation = _locked(mitigation_id)
     require(actor, "runbooks.change_mitigation", mitigation)
     given = {"name": name, "description": description}
-    changes: dict[str, Any] = _texts(**{key: value for key, value in given.items() if value is not None})
+    changes: dict[str, Any] = checked_texts(**{key: value for key, value in given.items() if value is not None})
     runbook = _runbook(runbook_id) if runbook_id is not None else mitigation.runbook
     if runbook_id is not None or parameters is not None:
         changes["runbook"] = runbook
@@ -124,13 +117,6 @@ def _checked(runbook: Runbook, parameters: dict[str, Any]) -> dict[str, Any]:
         message = f"{runbook.name} has no active version, so its parameters are not known."
         raise Invalid(message, fields={"parameters": [message]})
     return parameters
-
-
-def _texts(**given: str) -> dict[str, str]:
-    found = {field: clean(text, _LENGTHS[field], field) for field, text in given.items()}
-    if "name" in found and not found["name"]:
-        raise Invalid("name is empty.", fields={"name": ["This must not be empty."]})
-    return found
 
 
 def _position(position: int) -> int:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_slug
+
 from apps.foundation.actor import Actor
+from apps.foundation.checking import checked_text
 from apps.foundation.errors import Invalid, NotFound, PreconditionFailed
 from apps.people.queries import user_of
 from apps.runbooks.models import Runbook
 from apps.runbooks.queries import visible_runbooks
+
+_LENGTHS = {"slug": 60, "name": 120, "description": 20_000, "category": 60}
 
 
 def locked_runbook(runbook_id: int, actor: Actor) -> Runbook:
@@ -24,11 +30,15 @@ def check_version(runbook: Runbook, expected: int | None) -> None:
         raise PreconditionFailed("The runbook has changed since you read it: read it again.")
 
 
-def clean(text: str, longest: int, field: str) -> str:
-    """`text` without spaces around it. Invalid where it can't be stored."""
-    found = text.strip()
-    if "\0" in found:
-        raise Invalid(f"{field} has a NUL character.", fields={field: ["NUL characters are not allowed."]})
-    if len(found) > longest:
-        raise Invalid(f"{field} is too long.", fields={field: [f"At most {longest} characters."]})
+def checked_texts(**given: str) -> dict[str, str]:
+    """What is said about a runbook or a mitigation, without blanks around it. Invalid where a text can't be kept."""
+    found = {
+        name: checked_text(value, name, most=_LENGTHS[name], required=name in {"slug", "name"})
+        for name, value in given.items()
+    }
+    if "slug" in found:
+        try:
+            validate_slug(found["slug"])
+        except ValidationError as error:
+            raise Invalid("That is no slug.", fields={"slug": ["Letters, digits, - and _ only."]}) from error
     return found

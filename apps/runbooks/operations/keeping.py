@@ -6,13 +6,13 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_slug
 
 from apps.foundation.actor import Actor
+from apps.foundation.checking import checked_text
 from apps.foundation.clock import now
 from apps.foundation.errors import Conflict, Invalid, NotFound
 from apps.foundation.operations import operation
 from apps.people.crypto import seal
 from apps.people.permissions import allowed, require
 from apps.runbooks.models import Runbook, Secret
-from apps.runbooks.operations.checking import clean
 from apps.runbooks.secrets import LONGEST, SHORTEST
 from apps.runbooks.templating import placeholders
 
@@ -36,7 +36,7 @@ def set_secret(name: str, value: str, *, note: str | None = None, actor: Actor) 
     secret = found or Secret(name=name)
     secret.value_encrypted = seal(value)
     if note is not None:
-        secret.note = clean(note, 200, "note")
+        secret.note = checked_text(note, "note", most=200, required=False)
     secret.changed_at = now()
     secret.save()
     return secret

@@ -5,13 +5,10 @@ from __future__ import annotations
 from apps.foundation.actor import Actor
 from apps.foundation.errors import NotFound
 from apps.foundation.operations import operation
-from apps.incidents.models import Incident
-from apps.incidents.queries import visible_to
-from apps.people.queries import user_of
 from apps.runbooks.models import DryRun, Execution, Mitigation
 from apps.runbooks.operations.starting import ask_for, begin, checked_reason
 from apps.runbooks.permissions import require_use
-from apps.runbooks.planning import Looked, keep_dry_run, look_closely
+from apps.runbooks.planning import Looked, keep_dry_run, look_closely, require_incident
 
 
 def use_mitigation(mitigation_id: int, *, incident_id: int | None, reason: str, actor: Actor) -> Execution:
@@ -32,7 +29,7 @@ def look_for(mitigation_id: int, *, incident_id: int | None, reason: str, actor:
     ).first()  # fmt: skip
     if mitigation is None:
         raise NotFound("There is no such mitigation.")
-    _require_incident(incident_id, actor)
+    require_incident(incident_id, actor)
     require_use(actor, mitigation)
     checked_reason(reason, required=True)
     return look_closely(mitigation.runbook, mitigation.parameters, incident_id=incident_id, actor=actor)
@@ -52,12 +49,3 @@ def _ask(dry_run_id: int, mitigation_id: int, *, reason: str, actor: Actor) -> E
     require_use(actor, Mitigation.objects.get(pk=mitigation_id))
     rows = DryRun.objects.select_for_update(of=("self",)).select_related("runbook", "runbook_version")
     return ask_for(rows.get(pk=dry_run_id), reason, actor)
-
-
-def _require_incident(incident_id: int | None, actor: Actor) -> None:
-    if incident_id is None:
-        return
-    user = user_of(actor)
-    rows = Incident.objects.all() if actor.is_system else visible_to(user) if user else Incident.objects.none()
-    if not rows.filter(pk=incident_id).exists():
-        raise NotFound("There is no such incident, or you may not see it.")

@@ -11,8 +11,9 @@ from apps.approvals.models import ApprovalRequest
 from apps.approvals.operations import bypass, request_approval, void_for
 from apps.approvals.queries import require_approved
 from apps.foundation.actor import Actor
+from apps.foundation.checking import checked_text
 from apps.foundation.clock import now
-from apps.foundation.errors import Conflict, Invalid, NotFound, PreconditionFailed
+from apps.foundation.errors import Conflict, NotFound, PreconditionFailed
 from apps.foundation.operations import operation
 from apps.people.queries import user_of
 from apps.runbooks.documents import document_of
@@ -23,7 +24,7 @@ from apps.runbooks.operations.claiming import keep, locked
 from apps.runbooks.operations.outcomes import ring_workers
 from apps.runbooks.operations.telling import log, tell
 from apps.runbooks.permissions import no_such_execution, require_execute, require_steer
-from apps.runbooks.planning import Plan, look
+from apps.runbooks.planning import Plan, approved_content, look
 from apps.runbooks.queries import execution_subject, visible_dry_runs
 
 MAX_REASON = 2000
@@ -57,6 +58,7 @@ def ask_for(dry_run: DryRun, reason: str, actor: Actor) -> Execution:
         incident_id=dry_run.incident_id,
         dry_run=dry_run,
         parameters=dry_run.parameters,
+        incident_names=dry_run.incident_names,
         targets=dry_run.targets,
         content_hash=dry_run.content_hash,
         state=Execution.State.AWAITING_APPROVAL if wanted else Execution.State.READY,
@@ -211,8 +213,9 @@ def _check_approval(execution: Execution) -> None:
 
 
 def _ask(execution: Execution, actor: Actor) -> ApprovalRequest:
-    version = execution.runbook_version
-    content = {"version": version.checksum, "parameters": execution.parameters, "targets": execution.targets}
+    content = approved_content(
+        execution.runbook_version, execution.parameters, execution.targets, execution.incident_names
+    )
     return request_approval(
         execution_subject(execution.pk),
         content,
@@ -257,14 +260,4 @@ def _check_dry_run(dry_run: DryRun) -> None:
 
 def checked_reason(reason: str, *, required: bool = False) -> str:
     """`reason` without blanks around it. Invalid when it is missing though required, too long, or has a NUL."""
-    found = reason.strip()
-    fault = ""
-    if required and not found:
-        fault = "Say why: the reason is empty."
-    elif len(found) > MAX_REASON:
-        fault = f"The reason has at most {MAX_REASON} characters."
-    elif "\x00" in found:
-        fault = "The reason has a NUL character, which can't be stored."
-    if fault:
-        raise Invalid(fault, fields={"reason": [fault]})
-    return found
+    return checked_text(reason, "reason", most=MAX_REASON, required=required)

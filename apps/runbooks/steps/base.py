@@ -21,6 +21,12 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, str_strip_whitespace=True)
 
 
+def written_options(intent: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The options that a kept intent holds; none where it holds something else."""
+    found = intent.get("with")
+    return found if isinstance(found, Mapping) else {}
+
+
 def _quiet(_: Any) -> None:
     """Nobody listens."""
 
@@ -126,6 +132,13 @@ class StepKind(ABC):
     def undo_told(self, options: Any) -> str:
         """What `undo` will do after a success, in a sentence for the dry run; empty when it never does anything."""
         return ""
+
+    def told(self, intent: Mapping[str, Any], data: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """What came of it in names and words, for pages: from a kept intent and the data of a kept outcome.
+
+        Both are masked, may be of an older release, and may lack anything. Nothing: the page shows plain values.
+        """
+        return []
 
     def readable(self, options: Mapping[str, Any]) -> str:
         """The step in one line, for pages, from its options as they were written (placeholders and all)."""

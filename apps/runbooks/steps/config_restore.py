@@ -9,7 +9,7 @@ from pydantic import Field, StringConstraints
 
 from apps.foundation.actor import Actor
 from apps.foundation.errors import DomainError
-from apps.runbooks.steps.base import Effect, Options, Outcome, Preview, StepContext, StepKind
+from apps.runbooks.steps.base import Effect, Options, Outcome, Preview, StepContext, StepKind, written_options
 from apps.state import operations
 from apps.state.models import ConfigDocument, ConfigVersion
 from apps.state.queries import RestorePreview, document_by_slug, preview_restore
@@ -105,6 +105,21 @@ class ConfigRestore(StepKind):
 
     def undo_told(self, options: ConfigRestoreOptions) -> str:
         return f"The backup of {options.document} goes back, unless somebody changed it meanwhile."
+
+    def told(self, intent: Mapping[str, Any], data: Mapping[str, Any]) -> list[tuple[str, str]]:
+        document = data.get("document") or written_options(intent).get("document", "")
+        if "version" not in data:
+            return [("Document", str(document))]
+        number = written_options(intent).get("version")
+        goal = f"a copy of version {number}" if number else "a copy of the baseline"
+        before, after = str(data.get("before", "")), str(data.get("after", ""))
+        if not data.get("changed"):
+            return [("Document", str(document)), ("Restored", f"nothing: {goal} was live"), ("Checksum", after[:12])]
+        return [
+            ("Document", str(document)),
+            ("Restored", f"from version {data.get('backup')}, kept as backup, to version {data['version']}, {goal}"),
+            ("Checksum", f"{before[:12]} → {after[:12]}"),
+        ]
 
     def readable(self, options: Mapping[str, Any]) -> str:
         version = options.get("version")

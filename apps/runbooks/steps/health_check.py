@@ -10,8 +10,18 @@ from pydantic import Field
 
 from apps.foundation.egress import EgressError, call
 from apps.policies.durations import Duration
-from apps.runbooks.steps.base import Effect, Options, Outcome, Preview, StepContext, StepKind
-from apps.runbooks.steps.reaching import LOOK_SECONDS, Expectation, Headers, Url, kept, place, refusal
+from apps.runbooks.steps.base import Effect, Options, Outcome, Preview, StepContext, StepKind, written_options
+from apps.runbooks.steps.reaching import (
+    LOOK_SECONDS,
+    Expectation,
+    Headers,
+    Url,
+    kept,
+    place,
+    refusal,
+    told_answer,
+    told_place,
+)
 
 _SHORTEST_ATTEMPT = 0.05
 
@@ -86,6 +96,12 @@ class HealthCheck(StepKind):
         except EgressError as error:
             return error.message, {}
         return options.expect.fault(answer), kept(answer)
+
+    def told(self, intent: Mapping[str, Any], data: Mapping[str, Any]) -> list[tuple[str, str]]:
+        url = written_options(intent).get("url")
+        asked = [("Request", f"GET {told_place(url)}")] if url else []
+        attempts = [("Attempts", str(data["attempts"]))] if "attempts" in data else []
+        return [*asked, *told_answer(data), *attempts]
 
     def readable(self, options: Mapping[str, Any]) -> str:
         return f"GET {options.get('url', '')}"

@@ -10,7 +10,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from apps.foundation.egress import EgressError, call
 from apps.runbooks.steps.base import Effect, Options, Outcome, Preview, StepContext, StepKind
-from apps.runbooks.steps.reaching import Expectation, Headers, Url, kept, place, refusal
+from apps.runbooks.steps.reaching import Expectation, Headers, Url, kept, place, refusal, told_answer, told_place
 
 _ONLY_READS = {"GET", "HEAD"}
 _REPEATABLE = {"GET", "HEAD", "PUT", "DELETE"}
@@ -116,6 +116,10 @@ class HttpRequest(StepKind):
             undecided = answer.status in _UNDECIDED and self.effect(options) != "none"
             return Outcome("failed", data=data, error=fault, maybe_done=undecided)
         return Outcome("succeeded", data=data)
+
+    def told(self, intent: Mapping[str, Any], data: Mapping[str, Any]) -> list[tuple[str, str]]:
+        asked = [("Request", f"{intent.get('method', '')} {told_place(intent['url'])}")] if "url" in intent else []
+        return [*asked, *told_answer(data)]
 
     def readable(self, options: Mapping[str, Any]) -> str:
         return f"{options.get('method', 'GET')} {options.get('url', '')}"

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import StringConstraints
 
 from apps.policies.durations import Duration
-from apps.runbooks.steps.base import Effect, Options, Outcome, Preview, StepContext, StepKind
+from apps.runbooks.steps.base import Effect, Options, Outcome, Preview, StepContext, StepKind, written_options
 
 
 class ManualOptions(Options):
@@ -38,6 +38,13 @@ class Manual(StepKind):
 
     def probe(self, options: ManualOptions, context: StepContext) -> Outcome | None:
         return self.perform(options, context)
+
+    def told(self, intent: Mapping[str, Any], data: Mapping[str, Any]) -> list[tuple[str, str]]:
+        asked = data.get("instructions") or written_options(intent).get("instructions", "")
+        rows = [("Asked for", str(asked))] if asked else []
+        if "done" in data:
+            rows.append(("Done by" if data["done"] else "Not done, says", str(data.get("by", ""))))
+        return [*rows, *([("Note", str(data["note"]))] if data.get("note") else [])]
 
     def readable(self, options: Mapping[str, Any]) -> str:
         return str(options.get("instructions", ""))

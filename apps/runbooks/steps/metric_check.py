@@ -14,7 +14,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from apps.foundation.egress import EgressError, call
 from apps.policies.durations import Duration, duration_text
-from apps.runbooks.steps.base import Effect, Options, Outcome, Preview, StepContext, StepKind
+from apps.runbooks.steps.base import Effect, Options, Outcome, Preview, StepContext, StepKind, written_options
 from apps.runbooks.steps.reaching import LOOK_SECONDS, Headers, Url, place, refusal
 
 _SHORTEST_ATTEMPT = 0.05
@@ -144,6 +144,13 @@ class MetricCheck(StepKind):
         """Until the next look: `every`, or what is left of `for` where that is less."""
         return options.every if since is None else min(options.every, max(0.05, options.for_ - (at - since)))
 
+    def told(self, intent: Mapping[str, Any], data: Mapping[str, Any]) -> list[tuple[str, str]]:
+        options = written_options(intent)
+        bound = f"{options.get('comparison', '')} {options.get('threshold', '')}"
+        rows = [("Measured", f"{_rounded(data['value'])}, wanted {bound}")] if "value" in data else []
+        rows += [("Metric", str(options.get("query") or options.get("metric") or ""))] if options else []
+        return [*rows, *([("Held", f"{data['held_seconds']:g} s")] if "held_seconds" in data else [])]
+
     def readable(self, options: Mapping[str, Any]) -> str:
         what = options.get("query") or options.get("metric", "")
         return f"{what} {options.get('comparison', '')} {options.get('threshold', '')}"
@@ -195,6 +202,11 @@ def _of_query(body: dict[str, Any]) -> list[float]:
 
 def _plain(value: float) -> float | str:
     return value if math.isfinite(value) else str(value)
+
+
+def _rounded(value: Any) -> str:
+    """A kept value for people: a number in four digits, NaN and the like as they were written."""
+    return f"{value:.4g}" if isinstance(value, int | float) else str(value)
 
 
 def _shown(values: list[float]) -> str:

@@ -21,7 +21,7 @@ from apps.oncall.queries import people_for_roles
 from apps.people.models import User
 from apps.runbooks.models import Execution
 from apps.runbooks.secrets import Vault
-from apps.runbooks.steps.base import Effect, Options, Outcome, Preview, StepContext, StepKind
+from apps.runbooks.steps.base import Effect, Options, Outcome, Preview, StepContext, StepKind, written_options
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=150)]
 Names = Annotated[list[Name], Field(max_length=50)]
@@ -106,6 +106,15 @@ class Notify(StepKind):
         context.log(f"{len(drafts)} messages are on their way.")
         return Outcome("succeeded", data={"messages": len(drafts), "left_out": found.left_out})
 
+    def told(self, intent: Mapping[str, Any], data: Mapping[str, Any]) -> list[tuple[str, str]]:
+        options = written_options(intent)
+        to = [str(name) for field in ("people", "roles", "teams") for name in options.get(field) or []]
+        rows = [("To", ", ".join(to))] if to else []
+        rows += [("Says", str(options["title"]))] if options.get("title") else []
+        rows += [("Messages", str(data["messages"]))] if "messages" in data else []
+        left_out = ", ".join(str(name) for name in data.get("left_out") or [])
+        return [*rows, *([("Left out", f"{left_out}: they may not see the incident")] if left_out else [])]
+
     def readable(self, options: Mapping[str, Any]) -> str:
         to = [str(name) for field in ("people", "roles", "teams") for name in options.get(field, [])]
         return f"“{options.get('title', '')}” to {', '.join(to)}"
@@ -159,11 +168,7 @@ def _key(key: str, channel: str, user_id: int | None, address: str) -> str:
 def _ways(user_ids: list[int]) -> dict[int, list[str]]:
     """By which channels each person is reached, in the order of their contact points. Addresses are theirs alone."""
     found: dict[int, list[str]] = {}
-    for draft in messages_for_person(user_ids, channels=None, make=_nothing):
+    for draft in messages_for_person(user_ids, channels=None):
         if draft.recipient_id is not None and draft.channel not in found.setdefault(draft.recipient_id, []):
             found[draft.recipient_id].append(draft.channel)
     return found
-
-
-def _nothing(user_id: int, channel: str, address: str) -> NewMessage:
-    return NewMessage("", channel, user_id, None, address, Subject("", ""), "", "")

@@ -131,6 +131,22 @@ def place(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
+def told_answer(data: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """An answer as `kept` has kept it, for people: `200 after 35 ms`."""
+    if "status" not in data:
+        return []
+    took = f" after {data['elapsed_ms']} ms" if "elapsed_ms" in data else ""
+    return [("Answer", f"{data['status']}{took}")]
+
+
+def told_place(url: Any) -> str:
+    """`place` of a kept address, which a mask may have made unreadable."""
+    try:
+        return place(str(url))
+    except ValueError:
+        return "an address that holds a secret"
+
+
 def kept(answer: Answer) -> dict[str, Any]:
     """What an outcome keeps of an answer: its status, the beginning of its text, its JSON where that is small."""
     found: dict[str, Any] = {

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from apps.foundation.clock import now
 from apps.policies.durations import Duration, duration_text
-from apps.runbooks.steps.base import Effect, Options, Outcome, Preview, StepContext, StepKind
+from apps.runbooks.steps.base import Effect, Options, Outcome, Preview, StepContext, StepKind, written_options
 
 LONGEST_SECONDS = 86_400
 
@@ -44,6 +44,10 @@ class Wait(StepKind):
 
     def probe(self, options: WaitOptions, context: StepContext) -> Outcome | None:
         return self.perform(options, context)
+
+    def told(self, intent: Mapping[str, Any], data: Mapping[str, Any]) -> list[tuple[str, str]]:
+        seconds = written_options(intent).get("seconds")
+        return [("Waits", duration_text(seconds))] if isinstance(seconds, int) else []
 
     def readable(self, options: Mapping[str, Any]) -> str:
         return (

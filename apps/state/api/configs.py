@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import QuerySet
@@ -24,14 +25,14 @@ from apps.state import operations
 from apps.state.api import inputs as taken
 from apps.state.api.serializers import (
     ConfigDetailSerializer,
-    ConfigDiffSerializer,
     ConfigSerializer,
     ConfigVersionSerializer,
+    LiveDiffSerializer,
     RestoredSerializer,
 )
 from apps.state.diffs import structural_diff
-from apps.state.live import live_of, read_live
-from apps.state.models import ConfigDocument, ConfigVersion
+from apps.state.live import LiveUnreachable, read_live
+from apps.state.models import ConfigDocument, ConfigVersion, SourceState
 from apps.state.permissions import ADD, APPLY, CHANGE, SET_BASELINE, VIEW, require_may, require_may_somewhere
 from apps.state.queries import target_problems, visible_documents, visible_versions
 
@@ -51,6 +52,16 @@ _SIDES = ("live", "head", "baseline")
 def _side(name: str, default: str) -> OpenApiParameter:
     text = f"`live` (asks the source), `head`, `baseline`, or a version's id; `{default}` unless given"
     return OpenApiParameter(name, OpenApiTypes.STR, description=text)
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """One side of a comparison: `version` where it is a stored one, `problem` where the source could not be read."""
+
+    checksum: str
+    content: Any
+    version: ConfigVersion | None = None
+    problem: str = ""
 
 
 class ConfigViewSet(PortalReadOnlyViewSet):
@@ -170,7 +181,7 @@ class ConfigViewSet(PortalReadOnlyViewSet):
     @extend_schema(
         parameters=[_side("before", "live"), _side("after", "baseline")],
         responses={
-            200: ConfigDiffSerializer,
+            200: LiveDiffSerializer,
             (409, MEDIA_TYPE): ProblemSerializer,
             **_DOWN,
         },
@@ -178,25 +189,49 @@ class ConfigViewSet(PortalReadOnlyViewSet):
     )
     @action(detail=True, methods=["get"])
     def diff(self, request: Request, pk: str) -> Response:
-        """What would change from one state to another; without parameters, what a restore of the baseline would."""
-        before, after = self._state("before", "live"), self._state("after", "baseline")
-        body = {
-            "before_checksum": before[0],
-            "after_checksum": after[0],
-            "changes": structural_diff(before[1], after[1]),
-            "problems": target_problems(self.row, after[2]) if after[2] else [],
-        }
-        return Response(ConfigDiffSerializer(body).data)
+        """What would change from one state to another; without parameters, what a restore of the baseline would.
 
-    def _state(self, name: str, default: str) -> tuple[str, Any, ConfigVersion | None]:
-        """Checksum and content of one side, and its version where it is a stored one."""
+        A source that can't be read is no error while something is known of it: the head stands for what is live, and
+        `source_state` is `unreachable`.
+        """
+        before, after = self._state("before", "live"), self._state("after", "baseline")
+        problem = before.problem or after.problem
+        body = {
+            "before_checksum": before.checksum,
+            "after_checksum": after.checksum,
+            "changes": structural_diff(before.content, after.content),
+            "problems": target_problems(self.row, after.version) if after.version else [],
+            "source_state": self._source_state(before, after),
+            "source_problem": problem,
+            "unreachable_since": self.row.unreachable_since if problem else None,
+        }
+        return Response(LiveDiffSerializer(body).data)
+
+    def _source_state(self, *sides: _State) -> SourceState:
+        """What this request found where it asked the source, else what the last look found."""
+        if any(side.problem for side in sides):
+            return SourceState.UNREACHABLE
+        asked = not self.row.is_held_here and any(side.version is None for side in sides)
+        return SourceState.READ if asked else self.row.source_state
+
+    def _state(self, name: str, default: str) -> _State:
         given = self.request.query_params.get(name, default)
         if given == "live":
-            live = read_live(self.row)
-            return live.checksum, live.content, None
+            return self._live
         version = self._version(given, name)
-        live = live_of(version)
-        return live.checksum, live.content, version
+        return _State(version.checksum, version.content, version)
+
+    @cached_property
+    def _live(self) -> _State:
+        """What is live; the head where the source can't be read. LiveUnreachable where there is none either."""
+        try:
+            live = read_live(self.row)
+        except LiveUnreachable as error:
+            head = self.row.head
+            if head is None:
+                raise
+            return _State(head.checksum, head.content, None, error.message)
+        return _State(live.checksum, live.content)
 
     def _version(self, given: str, name: str) -> ConfigVersion:
         if given in _SIDES:

@@ -8,7 +8,7 @@ from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_sc
 from rest_framework import serializers
 
 from apps.state.contents import shown
-from apps.state.models import ConfigDocument, ConfigVersion
+from apps.state.models import ConfigDocument, ConfigVersion, SourceState
 
 ANY_OBJECT = {"type": "object", "additionalProperties": {}}
 _CONTENT: dict[str, Any] = {"economy": {"drop_rate": 0.05, "gold_per_kill": 12}}
@@ -24,6 +24,8 @@ CONFIG_EXAMPLE: dict[str, Any] = {
     "capture_every_seconds": 60,
     "last_captured_at": "2025-11-10T14:23:00Z",
     "capture_error": "",
+    "source_state": "read",
+    "unreachable_since": None,
     "head": 12,
     "head_checksum": "9f2c…",
     "baseline": 7,
@@ -42,6 +44,11 @@ class ConfigSerializer(serializers.ModelSerializer[ConfigDocument]):
         source="environment_id", read_only=True, allow_null=True, help_text="an environment's id"
     )
     held_here = serializers.BooleanField(source="is_held_here", read_only=True, help_text="no source: the head is live")
+    source_state = serializers.ChoiceField(
+        choices=SourceState.choices,
+        read_only=True,
+        help_text="`unreachable`: the source can't be read, and the head is what was live when it last could",
+    )
     head = serializers.IntegerField(
         source="head_id", read_only=True, allow_null=True, help_text="the newest version known to be live"
     )
@@ -147,6 +154,14 @@ class ConfigDiffSerializer(serializers.Serializer[Any]):
     problems = serializers.ListField(
         child=serializers.CharField(), help_text="why the newer side could not be made live"
     )
+
+
+class LiveDiffSerializer(ConfigDiffSerializer):
+    """The same where a side may be what is live. A source that can't be read is told, and the head stands for it."""
+
+    source_state = serializers.ChoiceField(choices=SourceState.choices, help_text="as it is found by this request")
+    source_problem = serializers.CharField(allow_blank=True, help_text="why the source can't be read")
+    unreachable_since = serializers.DateTimeField(allow_null=True, help_text="of the first capture that failed")
 
 
 class RestoredSerializer(serializers.Serializer[Any]):

@@ -156,7 +156,7 @@ def _put(document: ConfigDocument, fields: DocumentFields) -> bool:
     if before != (document.source_url, document.capture_every_seconds) or document.pk is None:
         periodic = document.capture_every_seconds and not document.is_held_here
         document.next_capture_at = now() if periodic else None
-        document.capture_error = ""
+        document.capture_error, document.unreachable_since = "", None
     checked(document)
     return changed
 

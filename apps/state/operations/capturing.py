@@ -91,7 +91,8 @@ def note_failure(document_id: int, sentence: str, *, actor: Actor) -> None:
     with short_transaction(actor, "capture failed"):
         document = locked(document_id)
         document.capture_error = sentence[:1000]
-        save_quietly(document, ["capture_error"])
+        document.unreachable_since = document.unreachable_since or now()
+        save_quietly(document, ["capture_error", "unreachable_since"])
 
 
 def capture_due() -> int:

@@ -14,8 +14,9 @@ from django.db.models import Max
 from apps.catalog.models import Change
 from apps.catalog.operations import NewChange, record_change
 from apps.foundation.actor import Actor, acting
+from apps.foundation.checking import checked_text
 from apps.foundation.clock import now
-from apps.foundation.errors import Invalid, NotFound
+from apps.foundation.errors import NotFound
 from apps.foundation.redaction import redact_text
 from apps.foundation.subjects import Subject
 from apps.people.queries import user_of
@@ -64,13 +65,7 @@ def version_of(document: ConfigDocument, version_id: int) -> ConfigVersion:
 
 def clean_text(text: str, field: str, *, required: bool = False) -> str:
     """A reason or note as it is kept: without secrets, within its length. Raises Invalid."""
-    found = redact_text(text.strip())
-    if required and not found:
-        raise Invalid(f"Say why: a {field} is needed.", fields={field: ["This is required."]})
-    if "\x00" in found or len(found) > NOTE_LENGTH:
-        sentence = f"At most {NOTE_LENGTH} characters, and no NUL."
-        raise Invalid(f"The {field} can't be kept: {sentence}", fields={field: [sentence]})
-    return found
+    return checked_text(redact_text(text), field, most=NOTE_LENGTH, required=required)
 
 
 def stored_key(effect_key: str) -> str:
@@ -136,9 +131,10 @@ def seen_now(document: ConfigDocument) -> list[str]:
     at = now()
     document.last_captured_at = at
     document.capture_error = ""
+    document.unreachable_since = None
     every = document.capture_every_seconds
     document.next_capture_at = at + timedelta(seconds=every) if every and not document.is_held_here else None
-    return ["last_captured_at", "capture_error", "next_capture_at"]
+    return ["last_captured_at", "capture_error", "unreachable_since", "next_capture_at"]
 
 
 def tell_change(document: ConfigDocument, version: ConfigVersion, title: str, *, author: str) -> None:

@@ -254,7 +254,13 @@ def _add_restored(
         # Without the reason: it may speak of a private incident, and everybody sees what changed.
         tell_change(document, version, f"{document.name} put back to version {target.number}", author=actor.name)
     event = ConfigRestored(
-        **told(document, version), backup_id=backup.pk, restores_id=target.pk, reason=reason, changed=changed
+        **told(document, version),
+        backup_id=backup.pk,
+        backup_number=backup.number,
+        restores_id=target.pk,
+        restores_number=target.number,
+        reason=reason,
+        changed=changed,
     )
     publish(event, subject=subject_of(document), actor=actor)
     return Restored(backup, version, changed)

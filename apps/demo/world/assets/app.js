@@ -60,6 +60,18 @@ function showAlerts(status) {
       : "None yet. This world tells the portal itself, as Alertmanager would.");
 }
 
+function showSwitches(switches) {
+  const rows = Object.entries(switches.flags).map(([key, flag]) => {
+    const row = element("li", "", flag.on ? "" : "bad");
+    row.dataset.flag = key;
+    row.append(element("b", flag.name), element("span", flag.on ? "on" : "killed"),
+      element("span", flag.on ? key : flag.killed, "quiet"));
+    return row;
+  });
+  byId("switches").replaceChildren(...rows);
+  byId("switches-note").textContent = switches.problem || "This world asks the portal for them each second, by OFREP.";
+}
+
 function show(status) {
   for (const place of document.querySelectorAll("[data-signal]")) {
     const value = status.signals[place.dataset.signal];
@@ -80,6 +92,7 @@ function show(status) {
   }
   showFaults(status.faults);
   showAlerts(status);
+  showSwitches(status.switches);
 }
 
 async function refresh() {
