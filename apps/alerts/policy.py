@@ -245,7 +245,7 @@ def _tables(found: Routing) -> list[Table]:
 
 
 def _domain_table(found: Routing) -> Table:
-    kinds: list[ChannelKind] = list(dict.fromkeys(kind for domain in found.domains for kind in domain.channels))
+    kinds = [kind for kind in CHANNEL_NAMES if any(kind in domain.channels for domain in found.domains)]
     return Table(
         "Domains and their channels",
         ("Domain", *(CHANNEL_NAMES[kind] for kind in kinds)),
