@@ -50,15 +50,18 @@ def shown(page: Any, portal: str, content: dict[str, Any]) -> list[dict[str, str
         lambda event: found.update({one["scopeURL"]: one["registrationId"] for one in event["registrations"]}),
     )
     session.send("ServiceWorker.enable")
-    page.wait_for_function("navigator.serviceWorker.controller !== null || navigator.serviceWorker.ready")
+    page.evaluate("async () => { await navigator.serviceWorker.ready; }")
     told = {"origin": portal, "registrationId": found[f"{portal}/"], "data": json.dumps(content)}
     session.send("ServiceWorker.deliverPushMessage", told)
-    page.wait_for_function(
-        "async () => (await (await navigator.serviceWorker.ready).getNotifications()).length > 0", polling=100
-    )
     notifications: list[dict[str, str]] = page.evaluate(
-        """async () => (await (await navigator.serviceWorker.ready).getNotifications())
-           .map((one) => ({ title: one.title, body: one.body, url: one.data.url, tag: one.tag }))"""
+        """async () => {
+          const registration = await navigator.serviceWorker.ready;
+          for (;;) {
+            const shown = await registration.getNotifications();
+            if (shown.length) return shown.map((one) => ({ title: one.title, body: one.body, url: one.data.url }));
+            await new Promise((done) => setTimeout(done, 50));
+          }
+        }"""
     )
     return notifications
 
