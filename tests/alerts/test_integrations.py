@@ -256,10 +256,11 @@ def test_the_api_tries_a_mapping_and_saves_it(client: Client) -> None:
     wrong = {**given, "mapping": {"title": "event["}}
     refused = client.post(f"{API}{row.pk}/try-mapping/", wrong, "application/json", headers=headers)
     assert [item["field"] for item in refused.json()["errors"]] == ["mapping.title"]
-    saved = client.put(f"{API}{row.pk}/mapping/", {"mapping": given["mapping"]}, "application/json", headers=headers)
+    wanted = {"mapping": given["mapping"]}
+    saved = client.put(f"{API}{row.pk}/mapping/", wanted, "application/json", headers=headers)
     assert saved.json()["mapping"] == {"title": "event.name"}
     responder = bearer(person("responder"))
-    assert client.put(f"{API}{row.pk}/mapping/", given, "application/json", headers=responder).status_code == 403
+    assert client.put(f"{API}{row.pk}/mapping/", wanted, "application/json", headers=responder).status_code == 403
     assert client.get(f"{API}{row.pk}/load/", headers=responder).json()["taken"] == 0
 
 
