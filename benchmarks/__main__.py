@@ -7,7 +7,7 @@ import sys
 
 from benchmarks.private import ROOT, machine
 
-ALL = ("timers", "escalations", "latency", "grouping", "intake", "flags", "schedules")
+ALL = ("timers", "escalations", "latency", "grouping", "intake", "storm", "flags", "schedules")
 
 
 def main() -> int:

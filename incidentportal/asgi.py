@@ -11,7 +11,7 @@ from django.core.asgi import get_asgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "incidentportal.settings")
 _django = get_asgi_application()
 
-from apps.alerts.intake import asgi_intake  # noqa: E402  # needs the apps that get_asgi_application() loads
+from apps.alerts.intake import asgi_intake, is_intake  # noqa: E402  # needs the apps that get_asgi_application() loads
 from apps.flags.ofrep import asgi_ofrep, stop_watcher  # noqa: E402  # the same
 from apps.incidents.streams import application as event_streams  # noqa: E402  # the same
 
@@ -34,7 +34,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     """Route alerts, flags and streams past Django's middleware; everything else through it."""
     if scope["type"] == "lifespan":
         await _lifespan(receive, send)
-    elif scope["path"].startswith("/in/"):
+    elif is_intake(scope["path"]):
         await asgi_intake(scope, receive, send)
     elif scope["path"].startswith("/ofrep/"):
         await asgi_ofrep(scope, receive, send)

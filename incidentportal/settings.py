@@ -52,6 +52,8 @@ WEBHOOK_ALLOW_PRIVATE = env.flag("WEBHOOK_ALLOW_PRIVATE", default=False)
 APPRISE_SCHEMES = env.listing("APPRISE_SCHEMES", default=[])  # more of Apprise's services that people may use
 CONTACT_CONFIRM_DAYS = env.number("CONTACT_CONFIRM_DAYS", default=90, least=1, most=3650)
 INTAKE_MAX_BYTES = 1024 * 1024
+# Requests that an integration may send in a minute, unless its page says otherwise; 0 is no limit.
+INTAKE_RATE_PER_MINUTE = env.number("INTAKE_RATE_PER_MINUTE", default=30_000, least=0, most=10_000_000)
 PORTAL_TEAM = env.text("PORTAL_TEAM", default="")  # who hears of faults of the portal itself
 DEADMAN_URL = env.url("DEADMAN_URL", default="")  # an outgoing heartbeat, each minute
 METRICS_TOKEN = env.text("METRICS_TOKEN", default="", secret=True)

@@ -95,7 +95,7 @@ def spoken_by(alert: Alert) -> AlertEvent:
         status="firing",
         title=alert.title,
         severity=alert.severity,
-        service="",
+        service=alert.service.slug if alert.service is not None else "",
         labels=alert.labels,
         annotations=alert.annotations,
         link=alert.link,

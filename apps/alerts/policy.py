@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
+from apps.alerts.patterns import compiled
+from apps.policies.durations import Duration, duration_text
 from apps.policies.queries import section
 from apps.policies.sections import Column, Finding, PackModel, Sections, Table, register_section
 
@@ -27,23 +27,15 @@ CHANNEL_NAMES: Mapping[ChannelKind, str] = {
 
 
 class Regex(PackModel):
-    """A regular expression that the whole value of a label must match."""
+    """A regular expression that the whole value of a label must match; of those that need only linear time."""
 
     regex: Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
     @field_validator("regex")
     @classmethod
     def _compiles(cls, value: str) -> str:
-        try:
-            re.compile(value)
-        except re.error as error:
-            raise ValueError(f"{value!r} is not a regular expression: {error}.") from error
+        compiled(value)
         return value
-
-
-@lru_cache(maxsize=2000)
-def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern)
 
 
 class Rule(PackModel):
@@ -77,7 +69,7 @@ class Rule(PackModel):
             if isinstance(wanted, str):
                 if value != wanted:
                     return False
-            elif not _compiled(wanted.regex).fullmatch(value):
+            elif not compiled(wanted.regex).fullmatch(value):
                 return False
         return True
 
@@ -108,6 +100,32 @@ class Domain(PackModel):
     channels: Annotated[Mapping[ChannelKind, Short], Field(min_length=1)]
 
 
+FIELDS = ("@service", "@severity", "@team", "@integration", "@title")
+"""What alerts can be grouped by besides labels: what they came to be, not what they said. No label begins with @."""
+
+
+def checked_group_by(names: Sequence[str]) -> Sequence[str]:
+    """The same names; ValueError for a field that does not exist."""
+    for name in names:
+        if name.startswith("@") and name not in FIELDS:
+            raise ValueError(f"There is no field {name}; there are {', '.join(FIELDS)}. Other names are labels.")
+    return names
+
+
+class Flapping(PackModel):
+    """An alert that fires or clears this often within this time flaps: told once, and its incident stays open."""
+
+    changes: Annotated[int, Field(ge=3, le=20)] = 6
+    within_seconds: Annotated[Duration, Field(ge=10, le=86400)] = Field(default=600, alias="within")
+
+
+class Suppression(PackModel):
+    """An alert of a service that can't work without one that is down is attached to that one's incident."""
+
+    by_dependency: bool = True
+    release_after_seconds: Annotated[Duration, Field(le=86400)] = Field(default=120, alias="release_after")
+
+
 class Routing(PackModel):
     """How labels are read. Severity words are compared in lower case."""
 
@@ -116,6 +134,10 @@ class Routing(PackModel):
     severity_map: Mapping[Label, str]
     default_severity: str
     group_by: Literal["dedup_key"] | Annotated[Sequence[Label], Field(min_length=1)] = "dedup_key"
+    group_window_seconds: Annotated[Duration, Field(ge=1)] | None = Field(default=None, alias="group_window")
+    group_max: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    flapping: Flapping | None = Flapping()
+    suppression: Suppression = Suppression()
     rules: Sequence[Rule] = ()
     notify: Mapping[str, Sequence[ChannelKind]] = {}
     domain_labels: Sequence[Label] = ("domain",)
@@ -133,6 +155,11 @@ class Routing(PackModel):
             if rule.domain is not None and rule.domain not in slugs:
                 raise ValueError(f"A rule names the domain {rule.domain}; known are {', '.join(slugs) or 'none'}.")
         return self
+
+    @field_validator("group_by")
+    @classmethod
+    def _fields_exist(cls, value: str | Sequence[str]) -> str | Sequence[str]:
+        return value if isinstance(value, str) else checked_group_by(value)
 
     @field_validator("severity_map")
     @classmethod
@@ -180,9 +207,14 @@ class Routing(PackModel):
 
     def group_key(self, labels: Mapping[str, str], dedup_key: str) -> str:
         """Alerts with the same key share an incident: the dedup key, or the values of the labels of `group_by`."""
-        if self.group_by == "dedup_key":
-            return dedup_key
-        return ",".join(f"{name}={labels.get(name, '')}" for name in self.group_by)
+        return group_key_of(self.group_by, labels, dedup_key)
+
+
+def group_key_of(group_by: str | Sequence[str], labels: Mapping[str, str], dedup_key: str) -> str:
+    """The key of a group; `labels` holds the fields too."""
+    if group_by == "dedup_key":
+        return dedup_key
+    return ",".join(f"{name}={labels.get(name, '')}" for name in group_by)
 
 
 def routing(version_id: int) -> Routing:
@@ -223,7 +255,7 @@ def _tables(found: Routing) -> list[Table]:
             [(", ".join(sorted(said)), target) for target, said in sorted(words.items())]
             + [("anything else", found.default_severity)],
             note=f"Severity labels: {', '.join(found.severity_labels)}. Service labels: "
-            f"{', '.join(found.service_labels)}. Grouped by {group}.",
+            f"{', '.join(found.service_labels)}. Grouped by {group}{_bounds(found)}.",
         ),
         Table(
             "Routing rules",
@@ -241,11 +273,31 @@ def _tables(found: Routing) -> list[Table]:
             note="The first rule that matches counts." if found.rules else "No rules.",
         ),
         *([_domain_table(found)] if found.domains else []),
+        _noise_table(found),
     ]
 
 
+def _bounds(found: Routing) -> str:
+    window = f", for {duration_text(found.group_window_seconds)}" if found.group_window_seconds else ""
+    return window + (f", at most {found.group_max} alerts" if found.group_max else "")
+
+
+def _noise_table(found: Routing) -> Table:
+    flapping, suppression = found.flapping, found.suppression
+    flaps = f"{flapping.changes} changes within {duration_text(flapping.within_seconds)}" if flapping else "never"
+    released = f"released {duration_text(suppression.release_after_seconds)} after the end of the outage further up"
+    return Table(
+        "Noise",
+        ("What", "When"),
+        [
+            ("An alert flaps", flaps),
+            ("Held back by a dependency", released if suppression.by_dependency else "never"),
+        ],
+    )
+
+
 def _domain_table(found: Routing) -> Table:
-    kinds: list[ChannelKind] = list(dict.fromkeys(kind for domain in found.domains for kind in domain.channels))
+    kinds = [kind for kind in CHANNEL_NAMES if any(kind in domain.channels for domain in found.domains)]
     return Table(
         "Domains and their channels",
         ("Domain", *(CHANNEL_NAMES[kind] for kind in kinds)),

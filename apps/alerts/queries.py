@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Q, QuerySet, Sum
 
-from apps.alerts.models import Alert, AlertGroup, Integration, Receipt
+from apps.alerts.models import Alert, AlertGroup, Heartbeat, IntakeMinute, Integration, Receipt
 from apps.catalog.models import Change
 from apps.catalog.permissions import user_may_edit_team
 from apps.catalog.queries import dependency_closure, recent_changes, told_once, visible_teams
+from apps.foundation.clock import now
 from apps.incidents.models import Incident
 from apps.incidents.queries import visible_to as visible_incidents
 from apps.people.crypto import unseal
@@ -25,7 +27,7 @@ def visible_integrations(user: User | AnonymousUser) -> QuerySet[Integration]:
     """The integrations that `user` may see: those of visible teams, with `alerts.view_integration`, or of led teams."""
     if not isinstance(user, User) or not user.is_active:
         return Integration.objects.none()
-    rows = Integration.objects.select_related("team", "service")
+    rows = Integration.objects.select_related("team", "service", "heartbeat")
     if user.has_perm("alerts.view_integration"):
         return rows.filter(team__in=visible_teams(user))
     return rows.filter(team__memberships__user=user, team__memberships__role="lead")
@@ -91,8 +93,22 @@ def changes_before(incident: Incident, *, limit: int = 20) -> list[Change]:
 
 
 def address_with_key(integration: Integration) -> str:
-    """Where the source sends to, with the key. Whoever knows it can open incidents."""
-    return f"{settings.PUBLIC_URL}/in/{integration.kind}/{unseal(integration.key_encrypted)}/"
+    """Where the source sends to, with the key. Whoever knows it can open incidents.
+
+    PagerDuty's clients have an address that is the same for all, and put the key into the event.
+    """
+    return _address(integration, unseal(integration.key_encrypted))
+
+
+def _address(integration: Integration, key: str) -> str:
+    if integration.kind == Integration.Kind.PAGERDUTY:
+        return f"{settings.PUBLIC_URL}/v2/enqueue"
+    return f"{settings.PUBLIC_URL}/in/{integration.kind}/{key}/"
+
+
+def key_for(user: User | AnonymousUser, integration: Integration) -> str:
+    """The key for those who may change the integration; empty for everybody else."""
+    return unseal(integration.key_encrypted) if user_may_edit(user, integration) else ""
 
 
 def user_may_edit(user: User | AnonymousUser, integration: Integration) -> bool:
@@ -106,21 +122,38 @@ def address_for(user: User | AnonymousUser, integration: Integration) -> str:
     """The address with the key for those who may change the integration, without it for everybody else."""
     if user_may_edit(user, integration):
         return address_with_key(integration)
-    return f"{settings.PUBLIC_URL}/in/{integration.kind}/…/"
+    return _address(integration, "…")
 
 
-def alertmanager_snippet(address: str) -> str:
-    """A receiver for `alertmanager.yml`, ready to paste."""
-    return (
-        "route:\n"
-        "  receiver: incident-portal\n"
-        "  group_by: ['...']  # each alert by itself; the portal groups\n"
-        "  group_wait: 0s\n"
-        "  group_interval: 10s\n"
-        "  repeat_interval: 5m\n"
-        "receivers:\n"
-        "  - name: incident-portal\n"
-        "    webhook_configs:\n"
-        f"      - url: {address}\n"
-        "        send_resolved: true\n"
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Requests of an integration: in this minute, in the last hour, and when one was refused last."""
+
+    limit: int
+    this_minute: int
+    taken: int
+    refused: int
+    refused_at: datetime | None
+
+
+def load_of(integration: Integration) -> Load:
+    """How much it sent lately. The counts are written once a second."""
+    at = now()
+    minute = at.replace(second=0, microsecond=0)
+    rows = IntakeMinute.objects.filter(integration=integration)
+    hour = rows.filter(minute__gt=at - timedelta(hours=1)).aggregate(
+        taken=Sum("taken_count"), refused=Sum("refused_count"), here=Sum("taken_count", filter=Q(minute=minute))
     )
+    limit = integration.rate_per_minute
+    return Load(
+        limit=settings.INTAKE_RATE_PER_MINUTE if limit is None else limit,
+        this_minute=hour["here"] or 0,
+        taken=hour["taken"] or 0,
+        refused=hour["refused"] or 0,
+        refused_at=rows.filter(refused_count__gt=0).order_by("-minute").values_list("minute", flat=True).first(),
+    )
+
+
+def heartbeat_of(integration: Integration) -> Heartbeat | None:
+    """What is known of its beats; None for other kinds."""
+    return Heartbeat.objects.filter(integration=integration).first()

@@ -139,6 +139,24 @@ def dependant_closure(service_ids: Iterable[int], *, hard_only: bool = False) ->
     return _walk(service_ids, above)
 
 
+class HardNeeds:
+    """What each service can't work without, directly or not. One query, however many services are asked for."""
+
+    def __init__(self) -> None:
+        self._below, _ = _edges(hard_only=True)
+        self._found: dict[int, dict[int, int]] = {}
+
+    def of(self, service_id: int) -> dict[int, int]:
+        """The services that this one can't work without: id → how many steps away, itself left out."""
+        if service_id not in self._found:
+            self._found[service_id] = _walk([service_id], self._below)
+        return self._found[service_id]
+
+    def strictly(self, service_id: int) -> dict[int, int]:
+        """The same without those that can't work without it either: of a circle no service is above the others."""
+        return {other: steps for other, steps in self.of(service_id).items() if service_id not in self.of(other)}
+
+
 def _edges(*, hard_only: bool) -> tuple[Mapping[int, list[int]], Mapping[int, list[int]]]:
     """The whole graph: some thousand pairs of numbers are one cheap query, a recursive one per level is not."""
     rows = Dependency.objects.all()

@@ -118,8 +118,22 @@ TEAMS = (
     ),
 )
 
-# What a role means where a team says nothing else.
-COMPANY_ROLES = {"vp_engineering": "priya", "executive": "sofia"}
+# What a role means where a team says nothing else. Every shipped pack finds its roles: a team may follow any.
+COMPANY_ROLES = {
+    "vp_engineering": "priya",
+    "executive": "sofia",
+    "director": "priya",
+    "cto": "sofia",
+    "commander": "omar",
+    "communications-lead": "ines",
+    "operations-engineer": "marco",
+    "security-engineer": "lena",
+    "security": "lena",
+    "ciso": "priya",
+    "dba": "noah",
+    "pr": "ines",
+    "ceo": "sofia",
+}
 
 ENVIRONMENTS = (("production", "Production"), ("staging", "Staging"))
 

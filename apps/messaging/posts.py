@@ -17,6 +17,7 @@ from apps.messaging.operations import enqueue_many
 _PRIORITY = 1
 _MOST_FOLLOWED = 500
 _SLACK_NAME_MARK = "#"
+_POST_MARK = "post:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ def post(what: Post, places: Iterable[tuple[str, str]]) -> list[str]:
 
 def _draft(what: Post, kind: str, name: str, place: Destination | None) -> NewMessage:
     return NewMessage(
-        dedupe_key=f"post:{what.key}:{kind}:{name}"[:200],
+        dedupe_key=f"{_POST_MARK}{what.key}:{kind}:{name}"[:200],
         channel=kind,
         recipient_id=None,
         endpoint_id=None,
@@ -81,8 +82,8 @@ class News:
 def follow_up(news: Sequence[News]) -> None:
     """Change what was posted in Slack and Discord about these subjects, and tell PagerDuty, each once.
 
-    One query to find what was sent, one to store what follows. A message that was not sent yet stays as it is: pages
-    become void by their guard. Only the newest 500 are followed.
+    One query to find what was sent, one to store what follows. Pages that were not sent yet become void by their
+    guard; posts that were not, when it is resolved. Only the newest 500 are followed.
     """
     if not news:
         return
@@ -92,6 +93,7 @@ def follow_up(news: Sequence[News]) -> None:
         of[item.subject].append(item)
     for subject in of:
         about |= Q(subject_kind=subject.kind, subject_key=subject.key)
+    _void_unsent([item.subject for item in news if item.action == "resolve"])
     sent = (
         Message.objects.filter(about, state=Message.State.SENT, channel__in=_FOLLOWED, payload__update_of__isnull=True)
         .exclude(provider_id="")
@@ -104,6 +106,17 @@ def follow_up(news: Sequence[News]) -> None:
         if (draft := _following(message, item)) is not None
     ]
     enqueue_many(drafts)
+
+
+def _void_unsent(resolved: Sequence[Subject]) -> None:
+    """A post that is sent after the end would open in PagerDuty what nobody closes again."""
+    if not resolved:
+        return
+    about = Q()
+    for subject in resolved:
+        about |= Q(subject_kind=subject.kind, subject_key=subject.key)
+    waiting = Message.objects.filter(about, state=Message.State.QUEUED, dedupe_key__startswith=_POST_MARK)
+    waiting.update(state=Message.State.VOID, last_error="It was resolved before this was sent.")
 
 
 _C = Message.Channel

@@ -25,6 +25,9 @@ def roles_named(found: Escalation) -> dict[str, str]:
     for level in found.path:
         for role in level.roles:
             named.setdefault(role, f"level {level.level} ({level.name})")
+    for trigger in found.triggers:
+        for role in trigger.roles:
+            named.setdefault(role, f"the trigger “{trigger.title}”")
     return named
 
 

@@ -173,6 +173,9 @@ class Acknowledgement(models.Model):
         WEB = "web", "web"
         API = "api", "API"
         LINK = "link", "link in the page"
+        SLACK = "slack", "Slack"
+        PAGERDUTY = "pagerduty", "PagerDuty"
+        SMS = "sms", "text message"
 
     subject_kind = models.CharField(max_length=40)
     subject_key = models.CharField(max_length=64)

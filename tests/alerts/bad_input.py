@@ -62,6 +62,14 @@ BY_KIND: dict[str, dict[str, tuple[bytes, str]]] = {
         "too many alerts": (_json({"alerts": [{}] * 2001}), "alerts"),
         "fingerprint is a number": (_json(prometheus({**alert(), "fingerprint": 7})), "alerts[0].fingerprint"),
     },
+    "grafana": {
+        "no alerts": (_json({"version": "1"}), "alerts"),
+        "legacy alerting": (_json({"ruleId": 1, "state": "alerting", "title": "x"}), "alerts"),
+        "no status": (_json({"alerts": [{"labels": {}}]}), "alerts[0].status"),
+        "values is a list": (_json({"alerts": [{**alert(), "values": [1]}]}), "alerts[0].values"),
+        "value is an object": (_json({"alerts": [{**alert(), "values": {"B": {}}}]}), "alerts[0].values.B"),
+        "panel is a number": (_json({"alerts": [{**alert(), "panelURL": 5}]}), "alerts[0].panelURL"),
+    },
     "generic": {
         "no title": (_json({"dedup_key": "x"}), "title"),
         "title of spaces": (_json(trigger(title="  ")), "title"),
@@ -97,6 +105,7 @@ BY_KIND: dict[str, dict[str, tuple[bytes, str]]] = {
 
 GOOD: dict[str, bytes] = {
     "alertmanager": _json(prometheus(alert())),
+    "grafana": _json(prometheus({**alert(), "values": {"B": 1.5}, "panelURL": "http://grafana/d/1?viewPanel=2"})),
     "generic": _json(trigger()),
     "change": _json(CHANGE),
 }

@@ -182,6 +182,9 @@ class Stuck:
     def load_keys(self) -> dict[str, Known]:
         return {}
 
+    def count(self, counts: Any) -> list[tuple[int, int, int]]:
+        return []
+
     def drop(self) -> None: ...
 
 

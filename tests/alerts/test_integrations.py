@@ -8,7 +8,16 @@ import pytest
 from django.test import Client
 
 from apps.alerts.models import Integration, Receipt
-from apps.alerts.operations import create_integration, pause, resume, retry_receipt, revoke, rotate_key
+from apps.alerts.operations import (
+    Settings,
+    create_integration,
+    pause,
+    resume,
+    retry_receipt,
+    revoke,
+    rotate_key,
+    update_integration,
+)
 from apps.catalog.models import Membership
 from apps.foundation.actor import Actor
 from apps.foundation.errors import Conflict, Forbidden, Invalid, NotFound
@@ -188,7 +197,9 @@ def test_the_admin_makes_one_and_shows_its_address(client: Client) -> None:
 def test_the_admin_edits_one(client: Client) -> None:
     row, api = integration(), service("api")
     client.force_login(person("manager"))
-    press(client, f"{ADMIN}{row.pk}/edit/", name="Q", service=api.pk)
+    press(client, f"{ADMIN}{row.pk}/edit/", name="Q", service=api.pk, group_by="@service, team", rate_per_minute="7")
+    changed = Integration.objects.get()
+    assert (changed.group_by, changed.rate_per_minute) == (["@service", "team"], 7)
     assert Integration.objects.values_list("name", "service").get() == ("Q", api.pk)
 
 
@@ -197,10 +208,10 @@ def test_buttons_of_the_admin_do_what_they_say_for_managers_only(client: Client,
     row = integration()
     before = ("active", row.key_digest)
     client.force_login(person("responder"))
-    press(client, f"{ADMIN}{row.pk}/{verb}/")
+    press(client, f"{ADMIN}{row.pk}/{verb}/", overlap_seconds="0")
     assert Integration.objects.values_list("state", "key_digest").get() == before
     client.force_login(person("manager"))
-    press(client, f"{ADMIN}{row.pk}/{verb}/")
+    press(client, f"{ADMIN}{row.pk}/{verb}/", overlap_seconds="0")
     assert Integration.objects.values_list("state", "key_digest").get() != before
 
 
@@ -219,3 +230,79 @@ def test_nothing_of_alerts_can_be_added_or_deleted_by_hand(client: Client) -> No
     client.force_login(person("manager"))
     for path in ("integration/add/", "alert/add/", "receipt/add/", f"integration/{row.pk}/delete/"):
         assert client.post(f"/admin/alerts/{path}", {"post": "yes"}).status_code == 403
+
+
+# --- settings and mappings ----------------------------------------------------------------------------------------
+
+
+def test_settings_are_checked_and_stay_when_they_are_not_given() -> None:
+    row = integration()
+    update_integration(
+        row.pk, name="Q", service_id=None, settings=Settings(rate_per_minute=5, group_by=["@service"]), actor=SYSTEM
+    )
+    changed = update_integration(row.pk, name="R", service_id=None, actor=SYSTEM)
+    assert (changed.name, changed.rate_per_minute, changed.group_by) == ("R", 5, ["@service"])
+    with pytest.raises(Invalid) as raised:
+        update_integration(row.pk, name="R", service_id=None, settings=Settings(group_by=["@x"]), actor=SYSTEM)
+    assert "group_by" in raised.value.fields
+
+
+def test_the_api_tries_a_mapping_and_saves_it(client: Client) -> None:
+    row = integration()
+    headers = bearer(person("manager"))
+    given = {"mapping": {"title": "event.name"}, "sample": '{"event": {"name": "Disk"}}'}
+    tried = client.post(f"{API}{row.pk}/try-mapping/", given, "application/json", headers=headers)
+    assert (tried.status_code, tried.json()[0]["title"]) == (200, "Disk")
+    wrong = {**given, "mapping": {"title": "event["}}
+    refused = client.post(f"{API}{row.pk}/try-mapping/", wrong, "application/json", headers=headers)
+    assert [item["field"] for item in refused.json()["errors"]] == ["mapping.title"]
+    wanted = {"mapping": given["mapping"]}
+    saved = client.put(f"{API}{row.pk}/mapping/", wanted, "application/json", headers=headers)
+    assert saved.json()["mapping"] == {"title": "event.name"}
+    responder = bearer(person("responder"))
+    assert client.put(f"{API}{row.pk}/mapping/", wanted, "application/json", headers=responder).status_code == 403
+    assert client.get(f"{API}{row.pk}/load/", headers=responder).json()["taken"] == 0
+
+
+def test_the_mapping_page_shows_the_result_before_it_can_be_saved(client: Client) -> None:
+    row = integration()
+    page = f"{ADMIN}{row.pk}/mapping/"
+    client.force_login(person("manager"))
+    fields = {"sample": '{"a": {"name": "Disk <full>", "tags": "env:prod"}}', "title": "a.name", "labels": "a.tags"}
+    assert 'name="save"' not in client.get(page).content.decode()
+    tried = client.post(page, {**fields, "try": "1"}).content.decode()
+    assert "Disk &lt;full&gt;" in tried
+    assert "labels.env" in tried
+    assert Integration.objects.get().mapping == {}
+    wrong = client.post(page, {**fields, "title": "a.gone", "save": "1"}).content.decode()
+    assert "finds nothing here" in wrong
+    assert client.post(page, {**fields, "save": "1"}).status_code == 302
+    assert Integration.objects.get().mapping == {"title": "a.name", "labels": "a.tags"}
+    client.force_login(person("responder"))
+    assert client.get(page).status_code == 403
+
+
+@pytest.mark.parametrize("kind", Integration.Kind.values)
+def test_each_kind_shows_its_address_and_something_to_copy(client: Client, kind: str) -> None:
+    timed: dict[str, Any] = {"interval_seconds": 60, "grace_seconds": 5} if kind == "heartbeat" else {}
+    row = integration(kind, key="secret", **timed)
+    client.force_login(person("manager"))
+    page = client.get(f"{ADMIN}{row.pk}/change/").content.decode()
+    assert page.count("secret") >= 2
+    assert "in this minute" in page
+
+
+def test_the_admin_makes_a_datadog_integration_with_its_mapping(client: Client) -> None:
+    client.force_login(person("manager"))
+    press(client, f"{ADMIN}new/", name="D", kind="datadog", team=team().pk, service="")
+    made = Integration.objects.get()
+    assert (made.kind, made.mapping["status"]) == ("generic", "transition")
+
+
+def test_the_old_key_is_shown_to_go_on_after_a_rotation_with_overlap(client: Client) -> None:
+    row = integration()
+    client.force_login(person("manager"))
+    press(client, f"{ADMIN}{row.pk}/rotate/", overlap_seconds="3600")
+    changed = Integration.objects.get()
+    assert changed.previous_key_digest == row.key_digest
+    assert "works until" in client.get(f"{ADMIN}{row.pk}/change/").content.decode()

@@ -13,7 +13,7 @@ from hypothesis.extra.django import TestCase
 from apps.alerts.episodes import Sighting, apply, unseen
 from apps.alerts.models import Alert, Integration, Receipt
 from apps.alerts.operations import group
-from apps.alerts.payloads import AlertEvent
+from apps.alerts.payloads import AlertEvent, Status
 from apps.foundation.clock import now
 from apps.incidents.models import Incident
 from tests.alerts.saying import resolve, trigger
@@ -43,7 +43,7 @@ def sightings(draw: st.DrawFn) -> list[Sighting]:
     for number in range(1, draw(st.integers(2, 7))):
         at += timedelta(seconds=draw(st.sampled_from([0, 1, 30, 61, 600])))
         starts = draw(st.none() | st.integers(-600, 600).map(lambda seconds: START + timedelta(seconds=seconds)))
-        status = draw(st.sampled_from(["firing", "resolved"]))
+        status: Status = draw(st.sampled_from(["firing", "resolved"]))
         event = AlertEvent("k", status, f"title {number}", "", "", {"n": str(number)}, {}, "", starts)
         found.append(Sighting(number, at, event))
     return found

@@ -17,6 +17,7 @@ from apps.foundation.actor import Actor
 from apps.foundation.clock import now
 from apps.incidents.models import Incident
 from apps.incidents.operations import change_visibility, post
+from apps.messaging.connections import create_connection, create_destination
 from apps.messaging.models import Message, WebhookEndpoint
 from apps.oncall.models import Coverage, HolidayCalendar, Override, Pause, RoleBinding, RotationMember, Swap
 from apps.paging.models import EscalationRun, Page
@@ -98,6 +99,8 @@ def build() -> World:
         "pages": Page.objects.filter(subject_key=str(world.private_incident.pk)).first().pk,  # type: ignore[union-attr]  # paged
         "escalations": EscalationRun.objects.filter(subject_key=str(world.private_incident.pk)).first().pk,  # type: ignore[union-attr]  # the same
         "webhook-endpoints": _endpoint(people["manager"]).pk,
+        "connections": create_connection("Bridge", "pagerduty", actor=Actor.system()).pk,
+        "destinations": create_destination("slack", "#core", "#core", actor=Actor.system()).pk,
         "receipts": Receipt.objects.first().pk,
         **respond(core, service, environment, world.private_incident, SECRET_TITLE),
     }

@@ -198,7 +198,7 @@ def test_slack_shows_buttons_that_name_the_incident_and_escapes_the_text(provide
     [request] = provider.requests
     sent = json.loads(request.body)
     assert (request.path, request.headers["Authorization"]) == ("/chat.postMessage", "Bearer xoxb-secret")
-    assert sent["channel"] == "U024BE7LH"
+    assert (sent["channel"], sent["text"]) == ("U024BE7LH", "&lt;!channel&gt; &amp; co")
     assert sent["blocks"][0]["text"]["text"] == "*&lt;!channel&gt; &amp; co*"
     buttons = {button["text"]["text"]: button for button in sent["blocks"][-1]["elements"]}
     assert list(buttons) == ["Acknowledge", "Resolve", "Open"]

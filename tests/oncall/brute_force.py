@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from hypothesis import strategies as st
@@ -207,81 +208,92 @@ def assert_agreement(schedule: Schedule, start: datetime, end: datetime, seed: i
 
 
 # --- random schedules ------------------------------------------------------------------------------------------------
+# The strategies stand here once: making them anew for each draw is what takes the time.
 
 instants = st.integers(0, HOURS * 4).map(lambda quarters: BEGIN + quarters * timedelta(minutes=15))
 clocks = st.builds(time, st.integers(0, 23), st.sampled_from([0, 30]))
 people = st.integers(1, 5)
+no_or_people = st.none() | people
+restriction_lists = st.lists(
+    st.builds(Restriction, st.frozensets(st.integers(0, 6), min_size=1), clocks, clocks), max_size=2
+).map(tuple)
+own_days = st.frozensets(st.integers(1, 330).map(lambda day: date(2026, 1, 1) + day * DAY), min_size=1, max_size=20)
+no_or_holidays = st.none() | st.builds(Holidays, own_days=own_days)
 
 
-@st.composite
-def spans(draw: st.DrawFn, hours: int) -> tuple[datetime, datetime]:
-    start = draw(instants)
-    return start, start + draw(st.integers(1, hours)) * HOUR
+def _span(start: datetime, hours: int) -> tuple[datetime, datetime]:
+    return start, start + hours * HOUR
 
 
-@st.composite
-def layers(draw: st.DrawFn, number: int) -> Layer:
-    cadence = draw(st.sampled_from(list(Cadence)))
-    zone = draw(st.sampled_from(ZONES))
-    most_days = 20 if cadence is Cadence.HOURLY else 200
-    layer = Layer(
-        zone=zone,
-        handoff=draw(clocks),
-        starts_on=BEGIN.date() + draw(st.integers(-20, most_days)) * DAY,
-        places=(),
-        cadence=cadence,
-        every=draw(st.sampled_from([1, 4, 8, 12]) if cadence is Cadence.HOURLY else st.integers(1, 3)),
-        weekday=draw(st.integers(0, 6)),
-        day=draw(st.integers(1, 31)),
-        restrictions=tuple(draw(st.lists(restrictions, max_size=2))),
-        holidays=draw(st.none() | holidays),
-        holiday_rule=draw(st.sampled_from(list(HolidayRule))),
-        priority=draw(st.integers(0, 2)),
-        layer_id=number,
-    )
-    handoffs = readings(layer)
-    at_handoff = [wall(next(handoffs), zone) for _ in range(12)]
-    moments = instants | st.sampled_from(at_handoff)
-    places = []
-    for index in range(draw(st.integers(0, 4))):
-        start = draw(st.just(LONG_AGO) | moments)
-        end = draw(st.none() | moments)
-        if end is None or end > start:
-            places.append(Place(draw(people), draw(st.integers(0, 2)), start, end, index))
-    return replace(layer, places=tuple(places))
-
-
-restrictions = st.builds(Restriction, st.frozensets(st.integers(0, 6), min_size=1), clocks, clocks)
-holidays = st.builds(
-    Holidays, own_days=st.frozensets(st.dates(date(2026, 1, 1), date(2026, 12, 1)), min_size=1, max_size=60)
+spans = st.builds(_span, instants, st.integers(1, 900))
+bare_layers = st.builds(
+    Layer,
+    zone=st.sampled_from(ZONES),
+    handoff=clocks,
+    starts_on=st.integers(-20, 200).map(lambda day: BEGIN.date() + day * DAY),
+    places=st.just(()),
+    cadence=st.sampled_from([Cadence.DAILY, Cadence.WEEKLY, Cadence.MONTHLY]),
+    every=st.integers(1, 3),
+    weekday=st.integers(0, 6),
+    day=st.integers(1, 31),
+    restrictions=restriction_lists,
+    holidays=no_or_holidays,
+    holiday_rule=st.sampled_from(HolidayRule),
+    priority=st.integers(0, 2),
+) | st.builds(
+    Layer,
+    zone=st.sampled_from(ZONES),
+    handoff=clocks,
+    starts_on=st.integers(-20, 20).map(lambda day: BEGIN.date() + day * DAY),
+    places=st.just(()),
+    cadence=st.just(Cadence.HOURLY),
+    every=st.sampled_from([1, 4, 8, 12]),
+    restrictions=restriction_lists,
+    priority=st.integers(0, 2),
 )
+# A moment is a free instant, or the number of a handoff: who comes or goes exactly then is the hardest case.
+moments = instants | st.integers(0, 11)
+place_lists = st.lists(
+    st.tuples(people, st.integers(0, 2), st.just(LONG_AGO) | moments, st.none() | moments), max_size=4
+)
+cover_lists = st.lists(st.tuples(st.integers(4, 8), spans, instants, no_or_people), max_size=6)
+coverage_lists = st.lists(st.tuples(st.integers(4, 9), spans), max_size=3)
+pause_lists = st.lists(st.tuples(spans, st.booleans(), no_or_people), max_size=3)
+layer_lists = st.lists(st.tuples(bare_layers, place_lists), max_size=3)
 
 
-@st.composite
-def schedules(draw: st.DrawFn) -> Schedule:
-    """Up to three layers, six overrides, three coverages and three pauses in 2026."""
-    covers = []
-    for number, (start, end) in enumerate(draw(st.lists(spans(900), max_size=6))):
-        replaces = draw(st.none() | people)
-        covers.append(Cover(draw(st.integers(4, 8)), start, end, draw(instants), number, replaces))
-    coverages = [
-        Coverage(draw(st.integers(4, 9)), start, end, number)
-        for number, (start, end) in enumerate(draw(st.lists(spans(900), max_size=3)))
-    ]
-    pauses = [
-        Pause(start, draw(st.just(end) | st.none()), draw(st.none() | people))
-        for start, end in draw(st.lists(spans(1500), max_size=3))
-    ]
-    return Schedule(
-        layers=tuple(draw(layers(number)) for number in range(draw(st.integers(0, 3)))),
-        covers=tuple(covers),
-        coverages=tuple(coverages),
-        pauses=tuple(pauses),
-    )
+def _layer(number: int, layer: Layer, rows: list[tuple[Any, ...]]) -> Layer:
+    """The layer with its places; a moment that is a number becomes that handoff."""
+    handoffs = readings(layer)
+    at_handoff = [wall(next(handoffs), layer.zone) for _ in range(12)]
+    places = []
+    for index, (user, position, *ends) in enumerate(rows):
+        start, end = (at_handoff[at] if isinstance(at, int) else at for at in ends)
+        if end is None or end > start:
+            places.append(Place(user, position, start, end, index))
+    return replace(layer, places=tuple(places), layer_id=number)
 
 
 @st.composite
 def questions(draw: st.DrawFn) -> tuple[Schedule, datetime, datetime, int]:
-    """A schedule, a window of up to 40 days, and a seed for the random instants."""
-    start = BEGIN + draw(st.integers(0, HOURS - 24 * 41)) * HOUR
-    return draw(schedules()), start, start + draw(st.integers(1, 24 * 40)) * HOUR, draw(st.integers(0, 2**32))
+    """A schedule of up to three layers, six overrides, three coverages and three pauses in 2026, a window of up to 40
+    days, and a seed for the random instants.
+    """
+    schedule = Schedule(
+        layers=tuple(_layer(number, *drawn) for number, drawn in enumerate(draw(layer_lists))),
+        covers=tuple(
+            Cover(user, *span, made, number, replaces)
+            for number, (user, span, made, replaces) in enumerate(draw(cover_lists))
+        ),
+        coverages=tuple(Coverage(user, *span, number) for number, (user, span) in enumerate(draw(coverage_lists))),
+        pauses=tuple(Pause(span[0], span[1] if ends else None, user) for span, ends, user in draw(pause_lists)),
+    )
+    start, hours, seed = draw(windows)
+    return schedule, start, start + hours * HOUR, seed
+
+
+windows = st.tuples(
+    st.integers(0, HOURS - 24 * 41).map(lambda hour: BEGIN + hour * HOUR),
+    st.integers(1, 24 * 40),
+    st.integers(0, 2**32),
+)

@@ -163,6 +163,7 @@ def test_who_pauses_is_skipped_and_comes_back_in_their_place(
 def test_a_paused_rotation_has_nobody_but_covers_and_keeps_its_order(
     weekly: Rotation, ben: User, cat: User, clock: ManualClock
 ) -> None:
+    clock.advance(HOUR)
     made = pause(weekly.pk, actor=SYSTEM)
     add_override(weekly.pk, cat.pk, now() + HOUR, now() + 2 * HOUR, actor=SYSTEM)
     assert (on_at(weekly, now()), on_at(weekly, now() + HOUR)) == ([], [cat.pk])

@@ -325,3 +325,11 @@ def test_what_is_taken_back_before_its_delay_calls_nobody(replay: Start) -> None
     found.at(10, operations.mark_condition, "public_relations")
     found.at(500, operations.clear_condition, "public_relations")
     assert found.run(24 * HOUR) == e_table((0, "primary"))
+
+
+def test_a_target_that_was_met_in_time_calls_nobody_when_it_would_have_passed(replay: Start) -> None:
+    found = replay("e", ("target: 5m}", "target: 5m, stop: mitigated}"))
+    found.declare("P0")
+    found.at(200, operations.mark, "mitigated")
+    found.at(700, operations.resolve)
+    assert found.run(HOUR) == e_table((0, "primary"), (300, "secondary"), (600, "manager"))

@@ -27,7 +27,8 @@ from tests.factories import (
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.policies.urls")]
 CHANGED = ("target: 5m", "target: 4m")
-ROLES = ("primary", "secondary", "manager", "vp_engineering", "executive")
+BY_TRIGGERS = ("ceo", "pr", "dba", "ciso", "security")
+ROLES = ("primary", "secondary", "manager", "vp_engineering", *BY_TRIGGERS, "executive")
 
 
 def season_2() -> PolicyVersion:

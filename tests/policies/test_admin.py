@@ -88,7 +88,7 @@ def posted(client: Client, url: str, **fields: Any) -> Any:
 
 def test_the_editor_shows_mistakes_with_their_lines_and_stores_nothing() -> None:
     version = novacron()
-    text = novacron_text(("after: 5m", "after: soon"))
+    text = novacron_text(("SRE, after: 5m", "SRE, after: soon"))
     page = posted(signed_in("manager"), f"{PACKS}{version.pack_id}/edit/", text=text, save="1").content.decode()
     assert "1 problem: nothing was stored" in page
     assert "escalation.path[1].after" in page

@@ -36,7 +36,9 @@ def test_every_group_reads_packs_and_versions() -> None:
 
 
 def test_a_check_stores_nothing_and_tells_places() -> None:
-    answer = post(person("manager"), f"{PACKS}validate/", {"text": novacron_text(("after: 5m", "after: x"))}).json()
+    answer = post(
+        person("manager"), f"{PACKS}validate/", {"text": novacron_text(("SRE, after: 5m", "SRE, after: x"))}
+    ).json()
     assert answer["valid"] is False
     assert answer["problems"][0]["path"] == "escalation.path[1].after"
     assert not PolicyVersion.objects.exists()

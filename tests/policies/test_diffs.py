@@ -21,7 +21,9 @@ def test_entries_of_lists_are_recognised_by_their_names() -> None:
     assert changes(("target: 5m", "target: 4m")) == [
         ("changed", "severities[P0].clocks.target", '"5m"', '"4m"'),
     ]
-    assert changes(("after: 15m", "after: 20m")) == [("changed", "escalation.path[4].after", '"15m"', '"20m"')]
+    assert changes(("VP Engineering, after: 15m", "VP Engineering, after: 20m")) == [
+        ("changed", "escalation.path[4].after", '"15m"', '"20m"')
+    ]
 
 
 def test_what_comes_and_goes_is_told() -> None:

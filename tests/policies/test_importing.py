@@ -66,7 +66,7 @@ def test_an_old_version_can_be_activated_again() -> None:
 
 def test_a_wrong_text_stores_nothing_and_says_where() -> None:
     with pytest.raises(operations.InvalidPack) as caught:
-        operations.import_pack(novacron_text(("after: 5m", "after: soon")), actor=SYSTEM)
+        operations.import_pack(novacron_text(("SRE, after: 5m", "SRE, after: soon")), actor=SYSTEM)
     assert caught.value.extra["problems"][0]["path"] == "escalation.path[1].after"
     assert "line 1" in caught.value.message
     assert not PolicyPack.objects.exists()

@@ -49,7 +49,10 @@ def test_no_page_keeps_anybody_out(open_page: OpenPage, portal: str, theme: str,
         found[name] = complaints(shown)
         shoot(shown, f"{name}-{theme}-{width}")
         assert shown.evaluate("document.documentElement.scrollWidth") <= width, name
-    for name, text in {"diff": novacron_text(CHANGED), "wrong": novacron_text(("after: 5m", "after: soon"))}.items():
+    for name, text in {
+        "diff": novacron_text(CHANGED),
+        "wrong": novacron_text(("SRE, after: 5m", "SRE, after: soon")),
+    }.items():
         written(shown, text)
         found[name] = complaints(shown)
         shoot(shown, f"{name}-{theme}-{width}")
@@ -58,7 +61,7 @@ def test_no_page_keeps_anybody_out(open_page: OpenPage, portal: str, theme: str,
 
 @pytest.mark.timeout(400)
 def test_a_mistake_leads_to_its_line(open_page: OpenPage, portal: str) -> None:
-    version, text = novacron(), novacron_text(("after: 5m", "after: soon"))
+    version, text = novacron(), novacron_text(("SRE, after: 5m", "SRE, after: soon"))
     shown = open_page(person("manager"), f"/admin/policies/policypack/{version.pack_id}/edit/")
     written(shown, text)
     line = text[: text.index("after: soon")].count("\n") + 1

@@ -24,12 +24,12 @@ def test_every_shipped_pack_is_valid(path: object) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "where", "said"),
     [
-        ("after: 5m", "after: 5 minutes", "escalation.path[1].after", "not a duration"),
-        ("after: 5m", "after: -5", "escalation.path[1].after", "out of range"),
-        ("after: 5m", "after: true", "escalation.path[1].after", "not a duration"),
-        ("after: 5m", "aftr: 5m", "escalation.path[1].aftr", "Unknown key `aftr`"),
-        ("after: 5m, roles", "roles", "escalation.path[1].after", "`after` is missing"),
-        ("after: 5m", "after: 20m", "escalation", "never falls"),
+        ("SRE, after: 5m", "SRE, after: 5 minutes", "escalation.path[1].after", "not a duration"),
+        ("SRE, after: 5m", "SRE, after: -5", "escalation.path[1].after", "out of range"),
+        ("SRE, after: 5m", "SRE, after: true", "escalation.path[1].after", "not a duration"),
+        ("SRE, after: 5m", "SRE, aftr: 5m", "escalation.path[1].aftr", "Unknown key `aftr`"),
+        ("{level: 2, name", "{name", "escalation.path[1].level", "`level` is missing"),
+        ("SRE, after: 5m", "SRE, after: 20m", "escalation", "never falls"),
         ("level: 2", "level: 7", "escalation", "numbered 1, 2, 3"),
         ("roles: [primary]", "roles: primary", "escalation.path[0].roles", "must be a list"),
         ("roles: [primary]", "roles: []", "escalation.path[0].roles", "must not be empty"),
@@ -77,7 +77,7 @@ def test_a_mistake_is_told_where_it_is(old: str, new: str, where: str, said: str
 
 
 def test_the_line_is_the_one_of_the_mistake() -> None:
-    text = novacron_text(("after: 5m", "after: soon"))
+    text = novacron_text(("SRE, after: 5m", "SRE, after: soon"))
     (problem,) = validate(text)
     line = text.splitlines()[problem.line - 1]
     assert line[problem.column - 1 :].startswith("soon")
@@ -91,7 +91,7 @@ def test_an_unknown_section_and_a_missing_one_are_both_told() -> None:
 
 
 def test_several_mistakes_come_in_the_order_of_their_lines() -> None:
-    problems = validate(novacron_text(("rank: 1\n", "rank: x\n"), ("after: 5m", "after: x")))
+    problems = validate(novacron_text(("rank: 1\n", "rank: x\n"), ("SRE, after: 5m", "SRE, after: x")))
     assert [problem.path for problem in problems] == ["severities[1].rank", "escalation.path[1].after"]
 
 

@@ -52,6 +52,8 @@ class AlertAdmin(ReadOnlyAdmin, PortalModelAdmin):
         "fired_at",
         "last_seen_at",
         "resolved_at",
+        "flapping_since",
+        "is_suppressed",
         "receipt_count",
         "episode_count",
     )

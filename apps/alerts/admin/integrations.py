@@ -2,34 +2,48 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
 from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.template.loader import render_to_string
+from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
 from unfold.decorators import action
 from unfold.enums import ActionVariant
 from unfold.forms import BaseDialogForm
-from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
+from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from apps.alerts import operations
+from apps.alerts.admin.mapping import mapping_page
+from apps.alerts.mapping import PRESETS
 from apps.alerts.models import Integration
-from apps.alerts.queries import address_for, alertmanager_snippet, user_may_edit, visible_integrations
+from apps.alerts.policy import FIELDS
+from apps.alerts.queries import address_for, heartbeat_of, key_for, load_of, user_may_edit, visible_integrations
+from apps.alerts.snippets import snippets
 from apps.catalog.models import Service, Team
 from apps.catalog.permissions import leads_any_team
 from apps.catalog.queries import led_team_ids, visible_services, visible_teams
+from apps.foundation.clock import now
 from apps.people.admin.base import PortalModelAdmin, ReadOnlyAdmin
 from apps.people.models import User
+from apps.policies.durations import duration_text
+
+DATADOG = "datadog"
 
 
 class NewIntegrationForm(BaseDialogForm):
     """What sends, and whom it concerns."""
 
     name = forms.CharField(max_length=120, widget=UnfoldAdminTextInputWidget, help_text="as people call the sender")
-    kind = forms.ChoiceField(choices=Integration.Kind.choices, widget=UnfoldAdminSelectWidget)
+    kind = forms.ChoiceField(
+        choices=[*Integration.Kind.choices, (DATADOG, "Datadog (generic JSON with a ready mapping)")],
+        widget=UnfoldAdminSelectWidget,
+    )
     team = forms.ModelChoiceField(queryset=Team.objects.none(), empty_label=None, widget=UnfoldAdminSelectWidget)
     service = forms.ModelChoiceField(
         queryset=Service.objects.none(),
@@ -49,7 +63,7 @@ class NewIntegrationForm(BaseDialogForm):
 
 
 class EditIntegrationForm(BaseDialogForm):
-    """What can be changed by hand."""
+    """What can be changed by hand. An empty field leaves it to the pack, or to the portal's own default."""
 
     name = forms.CharField(max_length=120, widget=UnfoldAdminTextInputWidget)
     service = forms.ModelChoiceField(
@@ -58,10 +72,78 @@ class EditIntegrationForm(BaseDialogForm):
         widget=UnfoldAdminSelectWidget,
         label="Service, if none is named",
     )
+    rate_per_minute = forms.IntegerField(
+        required=False, min_value=0, widget=UnfoldAdminIntegerFieldWidget, label="Requests a minute (0: no limit)"
+    )
+    group_by = forms.CharField(
+        required=False,
+        max_length=1000,
+        widget=UnfoldAdminTextInputWidget,
+        label="Group by",
+        help_text=f"labels and fields with commas between them; fields are {', '.join(FIELDS)}",
+    )
+    group_window_seconds = forms.IntegerField(
+        required=False, min_value=1, widget=UnfoldAdminIntegerFieldWidget, label="A group takes alerts for (seconds)"
+    )
+    group_max_alerts = forms.IntegerField(
+        required=False, min_value=1, widget=UnfoldAdminIntegerFieldWidget, label="Most alerts in a group"
+    )
+    interval_seconds = forms.IntegerField(
+        required=False, min_value=5, widget=UnfoldAdminIntegerFieldWidget, label="Beats at least each (seconds)"
+    )
+    grace_seconds = forms.IntegerField(
+        required=False, min_value=0, widget=UnfoldAdminIntegerFieldWidget, label="May be late by (seconds)"
+    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["service"].queryset = visible_services(self.request.user)
+        row = Integration.objects.filter(pk=_object_id(self.request)).first()
+        if row is None:
+            return
+        for name, value in asdict(operations.settings_of(row)).items():
+            self.fields[name].initial = ", ".join(value) if name == "group_by" else value
+        self.fields["name"].initial, self.fields["service"].initial = row.name, row.service_id
+        timed = ("interval_seconds", "grace_seconds")
+        grouped = ("group_by", "group_window_seconds", "group_max_alerts")
+        for name in grouped if row.kind == Integration.Kind.HEARTBEAT else timed:
+            del self.fields[name]
+
+    def settings(self, before: operations.Settings) -> operations.Settings:
+        """What was given, and what was not asked for as it was."""
+        known = asdict(before).keys()
+        given = {name: value for name, value in self.cleaned_data.items() if name in known}
+        if "group_by" in given:
+            given["group_by"] = [name.strip() for name in given["group_by"].split(",") if name.strip()]
+        return replace(before, **given)
+
+
+def _object_id(request: HttpRequest) -> int:
+    found = request.resolver_match.kwargs.get("object_id", "") if request.resolver_match else ""
+    return int(found) if str(found).isdecimal() else 0
+
+
+class RotateKeyForm(BaseDialogForm):
+    """How long the sender has time to take over the new address."""
+
+    overlap_seconds = forms.TypedChoiceField(
+        coerce=int,
+        choices=[(0, "not at all"), (3600, "for an hour"), (86400, "for a day"), (604800, "for a week")],
+        initial=86400,
+        widget=UnfoldAdminSelectWidget,
+        label="The old address goes on working",
+    )
+
+
+def _left_out(integration: Integration) -> set[str]:
+    """The fields that say nothing about an integration of its kind."""
+    kind, kinds = integration.kind, Integration.Kind
+    found = set() if kind == kinds.GENERIC else {"mapping_field"}
+    if kind != kinds.HEARTBEAT:
+        found.add("heartbeat_field")
+    if kind in (kinds.HEARTBEAT, kinds.CHANGE):
+        found.add("group_rule_field")
+    return found
 
 
 @admin.register(Integration)
@@ -72,28 +154,69 @@ class IntegrationAdmin(ReadOnlyAdmin, PortalModelAdmin):
     list_filter = ("kind", "state", "team")
     search_fields = ("name", "team__name", "service__name")
     list_select_related = ("team", "service")
-    fields = ("name", "kind", "team", "service", "state", "address_field", "created_at")
+    fields = (
+        "name",
+        "kind",
+        "team",
+        "service",
+        "state",
+        "address_field",
+        "heartbeat_field",
+        "load_field",
+        "group_rule_field",
+        "mapping_field",
+        "created_at",
+    )
     readonly_fields: ClassVar[Any] = fields
     actions_list = ("new",)
-    actions_detail = ("edit", "pause", "resume", "rotate", "revoke")
+    actions_detail = ("edit", "edit_mapping", "pause", "resume", "rotate", "revoke")
 
     def get_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
+        if not isinstance(obj, Integration):
+            return self.fields
         self._remember(request, obj)
-        return self.fields
+        return [name for name in self.fields if name not in _left_out(obj)]
 
-    def _remember(self, request: HttpRequest, obj: Model | None) -> None:
+    def _remember(self, request: HttpRequest, obj: Integration) -> None:
         """A readonly field is a function of the row alone; who looks decides here whether it shows the key."""
-        if isinstance(obj, Integration):
-            obj.shown_address = address_for(request.user, obj)  # type: ignore[attr-defined]  # for `address_field` only
+        obj.shown_address = address_for(request.user, obj)  # type: ignore[attr-defined]  # for `address_field` only
+        obj.shown_key = key_for(request.user, obj)  # type: ignore[attr-defined]  # the same
 
     @admin.display(description="Address")
     def address_field(self, integration: Integration) -> SafeString:
         address: str = getattr(integration, "shown_address", "")
-        snippet = alertmanager_snippet(address) if integration.kind == Integration.Kind.ALERTMANAGER else ""
-        return render_to_string(
-            "alerts/integration_address.html",
-            {"address": address, "snippet": snippet, "hidden": "…" in address, "integration": integration},
-        )
+        key: str = getattr(integration, "shown_key", "")
+        until = integration.previous_key_until
+        context = {
+            "address": address,
+            "hidden": not key,
+            "snippets": snippets(integration, address, key),
+            "old_until": until if until is not None and until > now() else None,
+        }
+        return render_to_string("alerts/integration_address.html", context)
+
+    @admin.display(description="Heartbeat")
+    def heartbeat_field(self, integration: Integration) -> SafeString:
+        context: dict[str, Any] = {"heartbeat": heartbeat_of(integration), "integration": integration}
+        context["interval"] = duration_text(integration.interval_seconds)
+        context["grace"] = duration_text(integration.grace_seconds)
+        return render_to_string("alerts/integration_heartbeat.html", context)
+
+    @admin.display(description="Requests")
+    def load_field(self, integration: Integration) -> SafeString:
+        return render_to_string("alerts/integration_load.html", {"load": load_of(integration)})
+
+    @admin.display(description="Groups")
+    def group_rule_field(self, integration: Integration) -> str:
+        by = f"by {', '.join(integration.group_by)}" if integration.group_by else "as the pack says"
+        window, most = integration.group_window_seconds, integration.group_max_alerts
+        return by + (f", for {duration_text(window)}" if window else "") + (f", at most {most} alerts" if most else "")
+
+    @admin.display(description="Mapping")
+    def mapping_field(self, integration: Integration) -> SafeString | str:
+        if not integration.mapping:
+            return "none: it sends the portal's own format"
+        return render_to_string("alerts/_pairs.html", {"pairs": list(integration.mapping.items())})
 
     def visible_to(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.filter(pk__in=visible_integrations(request.user).values("pk"))
@@ -121,9 +244,10 @@ class IntegrationAdmin(ReadOnlyAdmin, PortalModelAdmin):
             request,
             operations.create_integration,
             given["name"],
-            given["kind"],
+            Integration.Kind.GENERIC if given["kind"] == DATADOG else given["kind"],
             team_id=given["team"].pk,
             service_id=service.pk if service else None,
+            mapping=PRESETS.get(given["kind"]),
         )
         # Its own page shows the address.
         return self.go_to_list(request) if made is None else self.go_to_row(request, str(made[0].pk))
@@ -146,6 +270,27 @@ class IntegrationAdmin(ReadOnlyAdmin, PortalModelAdmin):
 
     has_revoke_permission = has_rotate_permission
 
+    def has_edit_mapping_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
+        row = self.get_object(request, str(object_id))
+        return row is not None and row.kind == Integration.Kind.GENERIC and user_may_edit(request.user, row)
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.mapping_view)
+        return [path("<int:integration_id>/mapping/", view, name="alerts_integration_mapping"), *super().get_urls()]
+
+    def mapping_view(self, request: HttpRequest, integration_id: int) -> HttpResponse:
+        """Write a mapping and see what it makes of a sample."""
+        row = self.get_object(request, str(integration_id))
+        if row is None or row.kind != Integration.Kind.GENERIC:
+            raise Http404
+        if not user_may_edit(request.user, row):
+            raise PermissionDenied
+        return mapping_page(request, self, row)
+
+    @action(description="Mapping", icon="rule_settings", permissions=["edit_mapping"], url_path="to-mapping")
+    def edit_mapping(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self.go(request, reverse("admin:alerts_integration_mapping", args=[self.row(request, object_id).pk]))
+
     @action(
         description="Edit",
         icon="edit",
@@ -165,6 +310,7 @@ class IntegrationAdmin(ReadOnlyAdmin, PortalModelAdmin):
             row.pk,
             name=form.cleaned_data["name"],
             service_id=service.pk if service else None,
+            settings=form.settings(operations.settings_of(row)),
             done="Saved.",
         )
         return self.go_to_row(request, object_id)
@@ -195,10 +341,17 @@ class IntegrationAdmin(ReadOnlyAdmin, PortalModelAdmin):
         description="New key",
         icon="sync_lock",
         permissions=["rotate"],
-        dialog={"title": "Give it a new key?", "description": "The old address is refused within two seconds."},
+        dialog={
+            "title": "Give it a new key?",
+            "description": "The new address works at once. The old one can go on until the sender has the new one.",
+            "form_class": RotateKeyForm,
+            "form_submit_text": "New key",
+        },
     )
-    def rotate(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
-        return self.press(request, operations.rotate_key, object_id, done="Put the new address into the sender now.")
+    def rotate(self, request: HttpRequest, form: RotateKeyForm, object_id: str) -> HttpResponse:
+        overlap = form.cleaned_data["overlap_seconds"]
+        done = "Put the new address into the sender now."
+        return self.press(request, operations.rotate_key, object_id, overlap_seconds=overlap, done=done)
 
     @action(
         description="Revoke",

@@ -42,6 +42,8 @@ class AlertSerializer(serializers.ModelSerializer[Alert]):
             "fired_at",
             "last_seen_at",
             "resolved_at",
+            "flapping_since",
+            "is_suppressed",
             "receipt_count",
             "episode_count",
         )

@@ -17,6 +17,7 @@ from django.db import Error as DatabaseError
 from django.db import InterfaceError, OperationalError
 
 from apps.alerts.intake.core import Known
+from apps.alerts.intake.meter import Meter
 from apps.alerts.intake.storage import Row, Storage
 from apps.foundation.errors import DomainError
 
@@ -29,6 +30,7 @@ MAX_BATCH_BYTES = 8 * 1024 * 1024
 KEYS_FRESH_SECONDS = 1.0
 KEYS_STALE_SECONDS = 2.0
 UNKNOWN_KEY_SECONDS = 0.1
+COUNT_SECONDS = 1.0
 
 
 class Unavailable(DomainError):
@@ -111,18 +113,30 @@ class Committer:
         self._keys_at = float("-inf")
         self._thread: threading.Thread | None = None
         self._stopping = False
+        self._meter = Meter(self._wake)
+        self._counted_at = float("-inf")
 
     # --- called by requests ---------------------------------------------------------------------------------------
 
-    def find(self, digest: str) -> tuple[Known | None, bool]:
+    def find(self, digest: str, asked_at: float = float("inf")) -> tuple[Known | None, bool]:
         """The integration of a key, and whether that may be said without asking the database again.
 
         A known key is trusted for two seconds, so a revocation holds after two seconds everywhere. An unknown one is
-        asked for again at most ten times a second, whoever tries how many.
+        asked for again at most ten times a second, whoever tries how many. What was read since `asked_at` holds in any
+        case.
         """
         age = time.monotonic() - self._keys_at
         known = self._keys.get(digest)
-        return known, age < (UNKNOWN_KEY_SECONDS if known is None else KEYS_STALE_SECONDS)
+        return known, self._keys_at >= asked_at or age < (UNKNOWN_KEY_SECONDS if known is None else KEYS_STALE_SECONDS)
+
+    def admit(self, known: Known, at: float) -> int:
+        """Count a request; 0 when it may come, else after how many whole seconds the integration may try again."""
+        return self._meter.admit(known.id, known.limit, at)
+
+    def _wake(self) -> None:
+        """The count must be written though no other request may come."""
+        with self._condition:
+            self._condition.notify()
 
     def put(self, row: Row | None, loop: AbstractEventLoop | None) -> Ticket:
         """Queue a row (or, with None, a wish for fresh keys). Unavailable when too much waits already."""
@@ -154,19 +168,39 @@ class Committer:
     def _run(self) -> None:
         while True:
             with self._condition:
-                while not self._waiting and not self._stopping:
-                    self._condition.wait()
-                if not self._waiting:
+                while not self._waiting and not self._stopping and not self._counts_due():
+                    self._condition.wait(COUNT_SECONDS if self._meter.is_dirty else None)
+                if self._stopping and not self._waiting:
                     break
                 batch = self._take()
             try:
-                self._handle(batch)
+                if batch:
+                    self._handle(batch)
             except Exception:  # whatever happens, the one thread that commits must live on
                 logger.exception("Intake could not handle a batch.")
                 self._storage.drop()
             finally:
                 Ticket.settle(batch)
+            if self._counts_due():
+                self._write_counts()
+        self._write_counts()
         self._storage.drop()
+
+    def _counts_due(self) -> bool:
+        return self._meter.is_dirty and time.monotonic() - self._counted_at >= COUNT_SECONDS
+
+    def _write_counts(self) -> None:
+        """Nobody waits for it. What can't be written is kept for the next time."""
+        self._counted_at = time.monotonic()
+        counts = self._meter.drain()
+        if not counts:
+            return
+        try:
+            self._meter.learn(self._storage.count(counts))
+        except DatabaseError as error:
+            self._storage.drop()
+            self._meter.put_back(counts)
+            logger.warning("Intake can't write how much it took: %s", error)
 
     def _take(self) -> list[Ticket]:
         batch: list[Ticket] = []

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol, cast
 
+from django.conf import settings
 from django.db import connections, transaction
 
 from apps.alerts.intake.core import Known
-from apps.alerts.models import Integration, Receipt
+from apps.alerts.intake.meter import Counted
+from apps.alerts.models import IntakeMinute, Integration, Receipt
 
 STATEMENT_SECONDS = 5
 
@@ -19,6 +21,18 @@ class Row(NamedTuple):
     integration_id: int
     body: bytes
     received_at: datetime
+    form: str = ""
+
+
+_KNOWN = (
+    "key_digest", "previous_key_digest", "previous_key_until", "id", "kind", "state", "rate_per_minute", "mapping"
+)  # fmt: skip
+_COUNT = (
+    f"INSERT INTO {IntakeMinute._meta.db_table} AS known "  # noqa: S608  # Django's own table name
+    "(integration_id, minute, taken_count, refused_count, is_told) VALUES (%s, %s, %s, %s, false) "
+    "ON CONFLICT (integration_id, minute) DO UPDATE SET taken_count = known.taken_count + excluded.taken_count, "
+    "refused_count = known.refused_count + excluded.refused_count RETURNING taken_count"
+)
 
 
 class Storage(Protocol):
@@ -28,7 +42,10 @@ class Storage(Protocol):
         """Commit all rows or none; returns their ids in order."""
 
     def load_keys(self) -> dict[str, Known]:
-        """All integrations by the digest of their key."""
+        """All integrations by the digest of their key, and for a while also by that of the key before it."""
+
+    def count(self, counts: Sequence[Counted]) -> list[tuple[int, int, int]]:
+        """Add to the counts of minutes; returns (integration, minute, taken) as they are then, over all processes."""
 
     def drop(self) -> None:
         """Forget the connection; the next call makes a new one."""
@@ -40,8 +57,25 @@ class _DjangoStorage:
     alias = "default"
 
     def load_keys(self) -> dict[str, Known]:
-        rows = Integration.objects.using(self.alias).order_by().values_list("key_digest", "id", "kind", "state")
-        return {digest: Known(pk, kind, state) for digest, pk, kind, state in rows}
+        rows = Integration.objects.using(self.alias).order_by().values_list(*_KNOWN)
+        found: dict[str, Known] = {}
+        for digest, before, until, pk, kind, state, limit, mapping in rows:
+            known = Known(pk, kind, state, settings.INTAKE_RATE_PER_MINUTE if limit is None else limit, mapping)
+            found[digest] = known
+            if before:
+                found.setdefault(before, known._replace(until=until.timestamp()))
+        return found
+
+    def count(self, counts: Sequence[Counted]) -> list[tuple[int, int, int]]:
+        wrapper = connections[self.alias]
+        totals = []
+        with transaction.atomic(using=self.alias), wrapper.cursor() as cursor:
+            for item in counts:
+                minute = datetime.fromtimestamp(item.minute * 60, UTC)
+                at = wrapper.ops.adapt_datetimefield_value(minute)
+                cursor.execute(_COUNT, (item.integration_id, at, item.taken, item.refused))
+                totals.append((item.integration_id, item.minute, int(cursor.fetchone()[0])))
+        return totals
 
     def drop(self) -> None:
         connections[self.alias].close()
@@ -55,8 +89,9 @@ class PostgresStorage(_DjangoStorage):
         self._cursor: Any = None
         table = Receipt._meta.db_table
         self._sql = (
-            f"INSERT INTO {table} (integration_id, body, state, received_at, error) "  # noqa: S608  # Django's own table name
-            "SELECT i, b, 'new', t, '' FROM unnest(%b::bigint[], %b::bytea[], %b::timestamptz[]) AS given(i, b, t) "
+            f"INSERT INTO {table} (integration_id, body, state, received_at, form, error) "  # noqa: S608  # Django's own table name
+            "SELECT i, b, 'new', t, f, '' "
+            "FROM unnest(%b::bigint[], %b::bytea[], %b::timestamptz[], %b::text[]) AS given(i, b, t, f) "
             "RETURNING id"
         )
 
@@ -67,6 +102,7 @@ class PostgresStorage(_DjangoStorage):
             [Int8(row.integration_id) for row in rows],
             [row.body for row in rows],
             [row.received_at for row in rows],
+            [row.form for row in rows],
         )
         with connections[self.alias].wrap_database_errors:
             cursor = self._ready_cursor()
@@ -100,8 +136,8 @@ class SqliteStorage(_DjangoStorage):
     def __init__(self) -> None:
         self._raw: Any = None
         self._sql = (
-            f"INSERT INTO {Receipt._meta.db_table} (integration_id, body, state, received_at, error) "  # noqa: S608  # Django's own table name
-            "VALUES (?, ?, 'new', ?, '')"
+            f"INSERT INTO {Receipt._meta.db_table} (integration_id, body, state, received_at, form, error) "  # noqa: S608  # Django's own table name
+            "VALUES (?, ?, 'new', ?, ?, '')"
         )
 
     def insert(self, rows: Sequence[Row]) -> list[int]:
@@ -114,7 +150,8 @@ class SqliteStorage(_DjangoStorage):
         at = wrapper.ops.adapt_datetimefield_value
         with transaction.atomic(using=self.alias), wrapper.wrap_database_errors:
             return [
-                raw.execute(self._sql, (row.integration_id, row.body, at(row.received_at))).lastrowid for row in rows
+                raw.execute(self._sql, (row.integration_id, row.body, at(row.received_at), row.form)).lastrowid
+                for row in rows
             ]
 
 

@@ -2,16 +2,21 @@
 
 from apps.alerts.operations.grouping import group, receipts_due
 from apps.alerts.operations.integrations import (
+    Settings,
     create_integration,
     pause,
     resume,
     revoke,
     rotate_key,
+    set_mapping,
+    settings_of,
+    try_mapping,
     update_integration,
 )
 from apps.alerts.operations.receipts import retry_receipt
 
 __all__ = [
+    "Settings",
     "create_integration",
     "group",
     "pause",
@@ -20,5 +25,8 @@ __all__ = [
     "retry_receipt",
     "revoke",
     "rotate_key",
+    "set_mapping",
+    "settings_of",
+    "try_mapping",
     "update_integration",
 ]

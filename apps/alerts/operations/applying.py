@@ -7,88 +7,48 @@ a person resolves at that moment.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Set
 
 from django.db.models import Q
 
 from apps.alerts.episodes import Sighting, apply, spoken_by, unseen
-from apps.alerts.models import Alert, AlertGroup, Integration
-from apps.alerts.operations.routing import Route, Router
-from apps.alerts.payloads import AlertEvent
+from apps.alerts.models import Alert, Integration
+from apps.alerts.operations.batch import Batch, Moved
+from apps.alerts.operations.calming import release_later, watch_flapping
+from apps.alerts.operations.flapping import flaps, is_steady, note_change
+from apps.alerts.operations.housing import house, load_groups
+from apps.alerts.operations.routing import Router
 from apps.foundation.actor import Actor
 from apps.foundation.clock import now
-from apps.incidents.models import Incident
-from apps.incidents.operations import (
-    Declaration,
-    NewEntry,
-    alerts_cleared,
-    alerts_firing,
-    append_entries,
-    change_severity,
-    declare_many,
-)
+from apps.incidents.operations import alerts_cleared, alerts_firing, append_entries, change_severity
 from apps.incidents.policy import severities
 
 # All columns but the two that say which alert it is.
 UPSERTED = [field.name for field in Alert._meta.concrete_fields if field.name not in {"id", "integration", "dedup_key"}]
 
 
-@dataclass(slots=True)
-class Moved:
-    """One alert of the batch: as it is now, and what became of it."""
-
-    alert: Alert
-    began_firing: bool
-    fired_anew: bool = False
-    speaker: AlertEvent | None = None
-    route: Route | None = None
-    severity_before: str = ""
-
-    @property
-    def firing(self) -> bool:
-        return self.alert.state == Alert.State.FIRING
-
-    @property
-    def cleared(self) -> bool:
-        return self.began_firing and not self.firing
-
-
-@dataclass(slots=True)
-class Batch:
-    """What is known while a batch is applied."""
-
-    integration: Integration
-    actor: Actor
-    moved: list[Moved]
-    groups: dict[int, AlertGroup] = field(default_factory=dict)
-    open_by_key: dict[str, AlertGroup] = field(default_factory=dict)
-    incidents: dict[int, Incident] = field(default_factory=dict)
-    entries: list[NewEntry] = field(default_factory=list)
-    refiring: set[int] = field(default_factory=set)
-
-    def incident_of(self, group_id: int | None) -> Incident | None:
-        group = self.groups.get(group_id) if group_id is not None else None
-        return self.incidents.get(group.incident_id) if group is not None and group.incident_id is not None else None
-
-    def tell(self, incident_id: int, kind: str, text: str, alert: Alert) -> None:
-        self.entries.append(
-            NewEntry(incident_id, kind, text, author_name=self.integration.name, data={"dedup_key": alert.dedup_key})
-        )
-
-
-def apply_alerts(integration: Integration, sightings: dict[str, list[Sighting]], *, actor: Actor) -> None:
-    """Apply everything the receipts of a batch said about alerts. A paused integration opens and raises nothing."""
-    moved = _move(integration, sightings)
+def apply_alerts(
+    integration: Integration,
+    sightings: dict[str, list[Sighting]],
+    *,
+    rechecked: Set[str] = frozenset(),
+    actor: Actor,
+) -> None:
+    """Apply everything the receipts of a batch said about alerts, and look once more at those of the dedup keys
+    `rechecked`. A paused integration opens and raises nothing."""
+    moved = _move(integration, sightings, rechecked)
     _route(integration, moved)
+    _note_flapping(moved)
     batch = Batch(integration, actor, moved)
-    homeless = [item for item in moved if _needs_group(item)]
-    _load_groups(batch, homeless)
+    homeless = [item for item in moved if item.needs_group]
+    load_groups(batch, homeless)
     if integration.state == Integration.State.PAUSED:
         _leave_outside(homeless)
     else:
-        _house(batch, homeless)
+        house(batch, homeless)
     for item in moved:
+        if item.cleared:
+            item.alert.is_suppressed = False
         # Known rows go in as new ones that conflict: one statement serves both, and its key is the dedup key.
         item.alert.pk = None
     Alert.objects.bulk_create(
@@ -98,159 +58,71 @@ def apply_alerts(integration: Integration, sightings: dict[str, list[Sighting]],
         update_fields=UPSERTED,
         batch_size=500,
     )
+    watch_flapping(
+        (item.alert, item.flapping_rule.within_seconds) for item in moved if item.began_flapping and item.flapping_rule
+    )
     if integration.state != Integration.State.PAUSED:
         _raise_severities(batch)
     _clear(batch)
 
 
-def _move(integration: Integration, sightings: dict[str, list[Sighting]]) -> list[Moved]:
+def _move(integration: Integration, sightings: dict[str, list[Sighting]], rechecked: Set[str]) -> list[Moved]:
     """Walk each alert through its sightings, in memory."""
-    known = {
-        alert.dedup_key: alert
-        for alert in Alert.objects.filter(integration=integration, dedup_key__in=list(sightings)).order_by()
-    }
+    rows = Alert.objects.filter(integration=integration, dedup_key__in=[*sightings, *rechecked])
+    known = {alert.dedup_key: alert for alert in rows.select_related("service").order_by()}
     moved: list[Moved] = []
-    for key in sorted(sightings):
+    for key in sorted(sightings.keys() | (rechecked & known.keys())):
         alert = known.get(key) or unseen(integration.pk, key, sightings[key][0])
         item = Moved(
             alert,
             began_firing=alert.fire_receipt_id != 0 and alert.state == Alert.State.FIRING,
+            rechecked=key in rechecked,
             severity_before=alert.severity,
         )
-        for sighting in sightings[key]:
+        for sighting in sightings.get(key, ()):
             step, speaks = apply(alert, sighting)
             item.fired_anew |= step == "fired"
+            if step != "unchanged":
+                item.changed = True
+                note_change(alert, sighting.received_at)
             if speaks:
                 item.speaker = sighting.event
-        if item.firing and item.fired_anew and item.speaker is None:
+        item.released = item.rechecked and item.firing and alert.is_suppressed
+        if item.firing and (item.fired_anew or item.released) and item.speaker is None:
             item.speaker = spoken_by(alert)
         moved.append(item)
     return moved
 
 
 def _route(integration: Integration, moved: list[Moved]) -> None:
-    """Service and severity of the alerts whose texts changed."""
+    """Service and severity of the alerts whose texts changed, and the pack's view on all that did change."""
     speakers = [item.speaker for item in moved if item.speaker is not None]
-    if not speakers:
+    if not speakers and not any(item.changed or item.rechecked for item in moved):
         return
     router = Router(integration, speakers)
     for item in moved:
+        item.flapping_rule = router.own.flapping
         if item.speaker is not None:
             item.route = router.route(item.speaker)
+            item.flapping_rule = item.route.pack.flapping
             item.alert.service_id, item.alert.severity = item.route.service_id, item.route.severity.id
 
 
-def _needs_group(item: Moved) -> bool:
-    """A new episode, or one that has no incident yet because it was paused or harmless before."""
-    return item.firing and item.route is not None and (item.fired_anew or item.alert.group_id is None)
+def _note_flapping(moved: Iterable[Moved]) -> None:
+    """Mark the alerts that flap from now on, and those that no longer do."""
+    at = now()
+    for item in moved:
+        alert = item.alert
+        if alert.flapping_since is None and item.changed and flaps(alert, item.flapping_rule):
+            alert.flapping_since, item.began_flapping = at, True
+        elif alert.flapping_since is not None and item.rechecked and is_steady(alert, item.flapping_rule, at):
+            alert.flapping_since, item.calmed = None, True
 
 
 def _leave_outside(homeless: Iterable[Moved]) -> None:
     """While paused: without a group, so that the first word after resuming finds one for it."""
     for item in homeless:
-        item.alert.group = None
-
-
-def _load_groups(batch: Batch, homeless: Iterable[Moved]) -> None:
-    """The groups that matter and their incidents, the latter locked."""
-    keys = {item.route.group_key for item in homeless if item.route is not None}
-    held = {item.alert.group_id for item in batch.moved if item.alert.group_id is not None}
-    if not keys and not held:
-        return
-    wanted = Q(pk__in=held) | Q(integration=batch.integration, group_key__in=keys, state=AlertGroup.State.OPEN)
-    batch.groups = {group.pk: group for group in AlertGroup.objects.filter(wanted)}
-    touched = {
-        item.alert.group_id
-        for item in batch.moved
-        if item.cleared or item.fired_anew or item.alert.severity != item.severity_before
-    }
-    ids = {
-        group.incident_id
-        for group in batch.groups.values()
-        if group.incident_id is not None and (group.pk in touched or group.group_key in keys)
-    }
-    rows = Incident.objects.select_for_update(no_key=True).filter(pk__in=ids).order_by("pk") if ids else ()
-    batch.incidents = {incident.pk: incident for incident in rows}
-    batch.open_by_key = {
-        group.group_key: group
-        for group in batch.groups.values()
-        if group.state == AlertGroup.State.OPEN and group.integration_id == batch.integration.pk
-    }
-
-
-def _house(batch: Batch, homeless: Iterable[Moved]) -> None:
-    """Give each alert the open group of its key with its open incident; open new ones where there is none."""
-    ended: list[AlertGroup] = []
-    opening: dict[str, list[Moved]] = {}
-    for item in homeless:
-        if item.route is None:
-            continue
-        group = batch.open_by_key.get(item.route.group_key)
-        incident = batch.incident_of(group.pk) if group is not None else None
-        if group is not None and (incident is None or not incident.is_open):
-            ended.append(group)
-            del batch.open_by_key[group.group_key]
-            group = None
-        if group is not None and incident is not None:
-            item.alert.group = group
-            batch.refiring.add(incident.pk)
-            batch.tell(incident.pk, "alert", f"Alert fires: {item.alert.title}", item.alert)
-        else:
-            item.alert.group = None
-            opening.setdefault(item.route.group_key, []).append(item)
-    if ended:
-        AlertGroup.objects.filter(pk__in=[group.pk for group in ended]).update(
-            state=AlertGroup.State.CLOSED, closed_at=now()
-        )
-    # Where no alert of a group calls anybody, none of them opens an incident.
-    calling = {key for key, items in opening.items() if any(item.route and item.route.opens for item in items)}
-    _open({key: items for key, items in opening.items() if key in calling}, batch)
-
-
-def _open(opening: dict[str, list[Moved]], batch: Batch) -> None:
-    if not opening:
-        return
-    worst = {key: min(items, key=_rank) for key, items in opening.items()}
-    incidents = declare_many([_declaration(batch.integration, item) for item in worst.values()], actor=batch.actor)
-    at = now()
-    groups = AlertGroup.objects.bulk_create(
-        [
-            AlertGroup(integration=batch.integration, group_key=key, incident=incident, opened_at=at)
-            for key, incident in zip(worst, incidents, strict=True)
-        ],
-        batch_size=500,
-    )
-    for (key, items), group, incident in zip(opening.items(), groups, incidents, strict=True):
-        batch.groups[group.pk] = batch.open_by_key[key] = group
-        batch.incidents[incident.pk] = incident
-        for item in items:
-            item.alert.group = group
-            batch.tell(incident.pk, "alert", f"Alert fires: {item.alert.title}", item.alert)
-
-
-def _rank(item: Moved) -> int:
-    return item.route.severity.rank if item.route is not None else 99
-
-
-def _declaration(integration: Integration, item: Moved) -> Declaration:
-    if item.route is None:
-        raise RuntimeError("Only routed alerts open incidents.")
-    alert, route = item.alert, item.route
-    return Declaration(
-        title=alert.title,
-        severity=route.severity.id,
-        summary=_summary(alert),
-        team_id=route.team_id,
-        service_ids=(route.service_id,) if route.service_id is not None else (),
-        source=integration.kind,
-        detected_at=alert.fired_at,
-        policy_version_id=route.policy_version_id,
-    )
-
-
-def _summary(alert: Alert) -> str:
-    said = alert.annotations.get("description") or alert.annotations.get("message") or ""
-    return "\n\n".join(part for part in (said[:4000], alert.link) if part)
+        item.alert.group, item.alert.is_suppressed = None, False
 
 
 def _raise_severities(batch: Batch) -> None:
@@ -270,16 +142,29 @@ def _raise_severities(batch: Batch) -> None:
 
 
 def _clear(batch: Batch) -> None:
-    """Tell incidents which of their alerts cleared, and when all of them did."""
+    """Tell incidents which of their alerts cleared, and when all of them did.
+
+    What flaps holds its incident open though it is clear at the moment; what a dependency holds back does not, and is
+    looked at again once the outage is over.
+    """
     cleared: set[int] = set()
     for item in batch.moved:
         incident = batch.incident_of(item.alert.group_id)
-        if item.cleared and incident is not None and incident.is_open:
+        if incident is None or not incident.is_open:
+            continue
+        if item.cleared:
             cleared.add(incident.pk)
-            batch.tell(incident.pk, "alert_cleared", f"Alert cleared: {item.alert.title}", item.alert)
+            batch.tell_change(incident.pk, "alert_cleared", "Alert cleared", item)
+        elif item.calmed:
+            batch.tell(incident.pk, "alert", f"Alert no longer flaps: {item.alert.title}", item.alert)
+            if not item.firing:
+                cleared.add(incident.pk)
     append_entries(batch.entries)
     if batch.refiring:
         alerts_firing(batch.refiring, actor=batch.actor)
     if cleared:
-        still = Alert.objects.filter(group__incident_id__in=cleared, state=Alert.State.FIRING)
-        alerts_cleared(cleared - set(still.values_list("group__incident_id", flat=True)), actor=batch.actor)
+        holding = Q(state=Alert.State.FIRING, is_suppressed=False) | Q(flapping_since__isnull=False)
+        still = Alert.objects.filter(holding, group__incident_id__in=cleared)
+        over = cleared - set(still.values_list("group__incident_id", flat=True))
+        release_later(batch.incidents[incident_id] for incident_id in over)
+        alerts_cleared(over, actor=batch.actor)

@@ -16,8 +16,10 @@ from django.db.models import OuterRef, Subquery
 from django.db.models.functions import Length
 
 from apps.alerts.models import Integration, Receipt
+from apps.alerts.operations.acknowledging import acknowledge_at_source
 from apps.alerts.operations.applying import apply_alerts
 from apps.alerts.operations.changes import apply_changes
+from apps.alerts.operations.heartbeats import apply_beats
 from apps.alerts.operations.reading import read
 from apps.engine.operations import report_fault
 from apps.foundation.actor import Actor, acting
@@ -127,9 +129,13 @@ def _sqlstate(error: Exception) -> str:
 
 
 def _handle(integration: Integration, receipts: Sequence[Receipt], actor: Actor) -> None:
-    found = read(integration.kind, receipts)
-    if found.sightings:
-        apply_alerts(integration, found.sightings, actor=actor)
+    found = read(integration, receipts)
+    if found.beats:
+        apply_beats(integration, found)
+    if found.sightings or found.rechecked:
+        apply_alerts(integration, found.sightings, rechecked=found.rechecked, actor=actor)
+    if found.acknowledged:
+        acknowledge_at_source(integration, found.acknowledged)
     if found.changes:
         apply_changes(integration, found.changes, actor=actor)
     _set_aside(integration, found.unreadable)

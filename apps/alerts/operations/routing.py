@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 
 from django.utils.text import slugify
 
 from apps.alerts.models import Integration
 from apps.alerts.payloads import AlertEvent
-from apps.alerts.policy import Routing, routing
+from apps.alerts.policy import Routing, group_key_of, routing
 from apps.catalog.models import Service, Team
 from apps.catalog.queries import services_by_slug, teams_by_slug
 from apps.incidents.policy import Severities, Severity, severities
@@ -27,6 +28,9 @@ class Route:
     team_id: int
     severity: Severity
     group_key: str
+    group_window: timedelta | None
+    group_max: int | None
+    pack: Routing
     policy_version_id: int
 
     @property
@@ -61,13 +65,32 @@ class Router:
         version_id = self._versions[_pack(service, team)]
         found = routing(version_id)
         labels = _labels(found, event)
+        severity = _severity(found, severities(version_id), labels)
+        fields = {
+            "@service": service.slug if service else "",
+            "@severity": severity.id,
+            "@team": team.slug,
+            "@integration": str(self._integration.pk),
+            "@title": event.title,
+        }
+        own = self._integration
+        key = group_key_of(own.group_by or found.group_by, {**labels, **fields}, event.dedup_key)
+        window = own.group_window_seconds or found.group_window_seconds
         return Route(
             service_id=service.pk if service else None,
             team_id=team.pk,
-            severity=_severity(found, severities(version_id), labels),
-            group_key=shortened_key(found.group_key(labels, event.dedup_key), event.dedup_key),
+            severity=severity,
+            group_key=shortened_key(key, event.dedup_key),
+            group_window=timedelta(seconds=window) if window else None,
+            group_max=own.group_max_alerts or found.group_max,
+            pack=found,
             policy_version_id=version_id,
         )
+
+    @property
+    def own(self) -> Routing:
+        """The routing of the integration's own pack, for alerts about which nothing new was said."""
+        return routing(self._own_version)
 
     def _service(self, names: Iterable[str]) -> Service | None:
         for name in names:

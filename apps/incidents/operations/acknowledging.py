@@ -19,6 +19,7 @@ from apps.incidents.queries import SUBJECT_KIND, subject_of
 from apps.paging import operations as paging
 from apps.paging.models import Acknowledgement, Page
 from apps.people.models import User
+from apps.people.operations import portal_user
 
 
 @operation
@@ -31,8 +32,9 @@ def acknowledge(
 ) -> Incident:
     """Say that somebody looks at it: paging stops, and the milestone `acknowledged` is set.
 
-    For holders of `respond_incident` and for whoever was paged. The first answer of each cycle is the milestone; a
-    repeat changes nothing. Raises Conflict when the incident is resolved.
+    For holders of `respond_incident`, for whoever was paged, and for the portal when a source of alerts says that
+    somebody there took it. The first answer of each cycle is the milestone; a repeat changes nothing. Raises Conflict
+    when the incident is resolved.
     """
     with changing(incident_id, actor=actor, permission=VIEW, expected_version=expected_version) as change:
         _require_respond_or_page(change)
@@ -45,7 +47,8 @@ def acknowledge_within(change: Change, *, via: str | None = None) -> None:
     """Acknowledge as part of another verb on the same incident, through the edge that the actor came by."""
     if via is None:
         via = change.actor.via if change.actor.via in Acknowledgement.Via.values else Acknowledgement.Via.WEB
-    if change.actor.user_id is None:
+    user_id = portal_user().pk if change.actor.is_system else change.actor.user_id
+    if user_id is None:
         raise Forbidden("Only a person, or a program with an account, acknowledges.")
     done = paging.acknowledge(subject_of(change.incident), via=via, actor=change.actor)
     change.tell_of_paging()
@@ -57,11 +60,11 @@ def acknowledge_within(change: Change, *, via: str | None = None) -> None:
         if first is not None:
             change.publish(first)
         return
-    first = _first_answer(change, via=via, user_id=change.actor.user_id, at=change.at)
+    first = _first_answer(change, via=via, user_id=user_id, at=change.at)
     if first is not None:
         # Nobody was being paged, so paging has nothing to tell.
         text = f"Acknowledged by {change.actor.name}"
-        change.tell(first, "acknowledged", text, user_id=change.actor.user_id, via=via)
+        change.tell(first, "acknowledged", text, user_id=user_id, via=via)
 
 
 def _first_answer(change: Change, *, via: str, user_id: int | None, at: datetime) -> Acknowledged | None:
@@ -103,6 +106,8 @@ def note_acknowledgement(incident_id: int, *, user_id: int | None, via: str, at:
 
 
 def _require_respond_or_page(change: Change) -> None:
+    if change.actor.is_system:
+        return
     user = change.user
     if user is None or user_may(user, RESPOND, change.incident):
         return

@@ -9,6 +9,7 @@ from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.utils.html import format_html
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 from unfold.forms import BaseDialogForm
@@ -89,7 +90,7 @@ class ConnectionAdmin(PortalModelAdmin):
     list_filter = ("kind", "state")
     search_fields = ("name",)
     fields = (
-        *("name", "kind", "shown_state", "base_url", "account", "sender", "callback"),
+        *("name", "kind", "state", "base_url", "account", "sender", "callback"),
         *("broken_at", "broken_detail", "created_at"),
     )
     readonly_fields = fields
@@ -113,7 +114,8 @@ class ConnectionAdmin(PortalModelAdmin):
 
     @display(description="The provider calls back at")
     def callback(self, connection: Connection) -> str:
-        return connections.callback_address(connection) or "never"
+        address = connections.callback_address(connection)
+        return format_html('<span class="break-all">{}</span>', address) if address else "never"
 
     def has_new_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
         return bool(request.user.has_perm("messaging.add_connection"))

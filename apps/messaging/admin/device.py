@@ -14,7 +14,7 @@ from apps.people.models import ContactPoint
 @require_safe
 def device_view(request: HttpRequest, site: AdminSite) -> HttpResponse:
     """Explain, and hand the browser the portal's public key; its script does the rest by the API."""
-    points = ContactPoint.objects.filter(user_id=request.user.pk, kind=ContactPoint.Kind.PUSH)
+    points = ContactPoint.objects.filter(user_id=request.user.pk or 0, kind=ContactPoint.Kind.PUSH)
     context = {
         **site.each_context(request),
         "title": "Pages on this device",

@@ -99,7 +99,7 @@ def _call(message: Outgoing, deadline: Deadline) -> Any:
         retry_handlers=[],
     )
     content: dict[str, Any] = {
-        "text": cut(message.title, 300),
+        "text": escaped(cut(message.title, 300)),
         "blocks": blocks(message),
         "unfurl_links": False,
         "unfurl_media": False,

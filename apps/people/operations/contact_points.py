@@ -119,7 +119,8 @@ def prove_contact_point(contact_point_id: int, *, external_id: str = "", actor: 
 def _confirm(point: ContactPoint, external_id: str = "") -> None:
     point.confirmed_at, point.reminded_at = now(), None
     point.external_id = external_id or point.external_id
-    point.save(update_fields=["confirmed_at", "reminded_at", "external_id"])
+    point.broken_at, point.broken_detail = None, ""
+    point.save(update_fields=["confirmed_at", "reminded_at", "external_id", "broken_at", "broken_detail"])
 
 
 @operation
@@ -138,7 +139,8 @@ def want_contact_code(contact_point_id: int, *, actor: Actor) -> ContactPoint:
 
 @operation
 def confirm_contact_point(contact_point_id: int, *, actor: Actor) -> ContactPoint:
-    """Acknowledge that one's verified address still reaches one. Each call counts the days anew.
+    """Acknowledge that one's verified address still reaches one. Each call counts the days anew, and takes the mark
+    "refused" off.
 
     Raises Conflict for one that was never verified, NotFound, Forbidden.
     """
