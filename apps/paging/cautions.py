@@ -41,7 +41,7 @@ def unbound_roles(pack: PolicyPack, sections: Sections, user: Any) -> list[Cauti
     following = Q(pk__in=teams_following(pack).values("pk")) | Q(services__policy_pack=pack)
     teams = Team.objects.filter(following).order_by("name").distinct()
     seen = list(teams if user is None else teams.filter(pk__in=visible_teams(user).values("pk")))
-    bound = set(RoleBinding.objects.filter(role__in=named).values_list("role", "team_id"))
+    bound: set[tuple[str, int | None]] = set(RoleBinding.objects.filter(role__in=named).values_list("role", "team_id"))
     lacking = {
         role: [team for team in seen if (role, None) not in bound and (role, team.pk) not in bound] for role in named
     }

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from apps.foundation.actor import Actor
+from apps.foundation.checking import checked_text
 from apps.foundation.errors import NotFound
 from apps.foundation.operations import operation
 from apps.incidents.models import Incident, Milestone
@@ -69,7 +70,7 @@ def mark_condition(
     a wrong amount.
     """
     with changing(incident_id, actor=actor, permission=RESPOND, expected_version=expected_version) as change:
-        text = checking.text(note, "note", most=checking.MAX_REASON, required=False)
+        text = checked_text(note, "note", most=checking.MAX_REASON, required=False)
         checking.still_open(change.incident, "escalate on something")
         paging.mark_condition(subject_of(change.incident), condition, amount=amount, note=text, actor=actor)
         change.tell_of_paging()
@@ -99,7 +100,7 @@ def snooze(
     Needs `respond_incident`. Raises Conflict when it is resolved, Invalid for an instant that is past or too far.
     """
     with changing(incident_id, actor=actor, permission=RESPOND, expected_version=expected_version) as change:
-        why = checking.text(reason, "reason", most=checking.MAX_REASON, required=False)
+        why = checked_text(reason, "reason", most=checking.MAX_REASON, required=False)
         checking.still_open(change.incident, "snooze it")
         paging.snooze(subject_of(change.incident), until=until, reason=why, actor=actor)
         change.tell_of_paging()
@@ -122,7 +123,7 @@ def unacknowledge(incident_id: int, *, reason: str = "", actor: Actor, expected_
     Needs `respond_incident`. Where nobody had answered it changes nothing. Raises Conflict when it is resolved.
     """
     with changing(incident_id, actor=actor, permission=RESPOND, expected_version=expected_version) as change:
-        why = checking.text(reason, "reason", most=checking.MAX_REASON, required=False)
+        why = checked_text(reason, "reason", most=checking.MAX_REASON, required=False)
         checking.still_open(change.incident, "take its answer back")
         if change.incident.acknowledged_at is not None:
             change.set(acknowledged_at=None)
