@@ -12,7 +12,7 @@ from django.test import Client
 
 from apps.engine.operations import deliver
 from apps.foundation.clock import now
-from apps.foundation.errors import Conflict, DomainError, Forbidden, Invalid
+from apps.foundation.errors import Conflict, DomainError, Forbidden, Invalid, TooMany
 from apps.foundation.subjects import Subject
 from apps.messaging import connections
 from apps.messaging.contact_codes import is_any_stale, remind
@@ -164,6 +164,15 @@ def test_a_test_sends_the_code_again_each_time() -> None:
     deliver()
     sent = Message.objects.filter(address="ana@example.com", title__startswith="Confirm")
     assert sent.count() == 2  # the first code was not needed: it was verified before it left
+
+
+def test_nobody_sends_codes_without_end() -> None:
+    ana = person()
+    point = reachable("sms", "+4915123456789", user=ana)
+    for _ in range(5):
+        want_contact_code(point.pk, actor=actor(ana))
+    with pytest.raises(TooMany):
+        want_contact_code(point.pk, actor=actor(ana))
 
 
 # --- pages ---

@@ -60,6 +60,7 @@ PAGES = {
     "declare": "/admin/incidents/incident/declare/?title=Nobody+can+log+in",
     "alerts": "/admin/alerts/alert/",
     "inbox": "/admin/messaging/message/inbox/",
+    "device": "/admin/messaging/message/device/",
 }
 
 

@@ -104,8 +104,10 @@ class Replay:
     def paged(self) -> list[Row]:
         names = {user.pk: name for name, user in self.people.items()}
         sent: dict[int, set[str]] = {}
+        # Others tell people of other things meanwhile, such as contacts that nobody has verified.
         for channel, payload in Message.objects.exclude(channel="inbox").values_list("channel", "payload"):
-            sent.setdefault(payload["page_id"], set()).add(channel)
+            if "page_id" in payload:
+                sent.setdefault(payload["page_id"], set()).add(channel)
         return [
             (
                 round((page.created_at - self.began).total_seconds()),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import secrets
+from datetime import timedelta
 
+from apps.engine.models import Event
 from apps.engine.operations import publish
 from apps.foundation.actor import Actor
 from apps.foundation.clock import now
-from apps.foundation.errors import Conflict, Forbidden, Invalid, NotFound
+from apps.foundation.errors import Conflict, Forbidden, Invalid, NotFound, TooMany
 from apps.foundation.operations import operation
 from apps.foundation.subjects import Subject
 from apps.people.addresses import check_address
@@ -18,6 +20,8 @@ from apps.people.permissions import allowed, require
 from apps.people.queries import contact_code
 
 MAX_CONTACT_POINTS = 20
+MAX_CODES = 5
+CODES_WITHIN = timedelta(minutes=10)
 
 
 @operation
@@ -127,14 +131,31 @@ def _confirm(point: ContactPoint, external_id: str = "") -> None:
 def want_contact_code(contact_point_id: int, *, actor: Actor) -> ContactPoint:
     """Have the code sent to an address once more, which also tests it; each call sends one.
 
-    Raises Conflict for a disabled address, NotFound, Forbidden.
+    At most five in ten minutes for an account: text messages cost money, and the number may be anybody's. Raises
+    TooMany, Conflict for a disabled address, NotFound, Forbidden.
     """
     point = _own_contact_point(contact_point_id, "people.change_contactpoint", actor)
     if point.state == ContactPoint.State.DISABLED:
         raise Conflict("This address is disabled.", code="contact_point_disabled")
+    _refuse_too_many(point.user_id)
     event = ContactCodeWanted(contact_point_id=point.pk, user_id=point.user_id)
     publish(event, subject=Subject("user", str(point.user_id)), actor=actor)
     return point
+
+
+def _refuse_too_many(user_id: int) -> None:
+    recent = Event.objects.filter(
+        subject_kind="user",
+        subject_key=str(user_id),
+        kind=ContactCodeWanted.kind,
+        occurred_at__gt=now() - CODES_WITHIN,
+    )
+    if recent.count() >= MAX_CODES:
+        wait = int(CODES_WITHIN.total_seconds())
+        raise TooMany(
+            "That is enough for ten minutes: see Messages for what became of the last ones.",
+            extra={"retry_after_seconds": wait},
+        )
 
 
 @operation
