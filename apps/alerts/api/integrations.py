@@ -20,7 +20,7 @@ from apps.alerts.operations import Settings
 from apps.alerts.operations.integrations import MAX_OVERLAP_SECONDS
 from apps.alerts.policy import FIELDS
 from apps.alerts.queries import address_for, key_for, load_of, visible_integrations
-from apps.catalog.permissions import leads_any_team
+from apps.catalog.permissions import leads_any_team, require_team_editor
 from apps.people.api.serializers import InputSerializer
 from apps.people.api.viewsets import PortalReadOnlyViewSet
 from apps.people.permissions import require
@@ -209,6 +209,10 @@ class IntegrationViewSet(PortalReadOnlyViewSet):
     def visible(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return visible_integrations(self.request.user)
 
+    def _editable(self) -> None:
+        """Raise Forbidden for who can't change this integration, before the body is looked at."""
+        require_team_editor(self.actor, self.get_object().team, "alerts.change_integration")
+
     @extend_schema(request=IntegrationInput, responses={201: IntegrationSerializer})
     def create(self, request: Request) -> Response:
         """Make an integration; the answer has its address with the key."""
@@ -232,6 +236,7 @@ class IntegrationViewSet(PortalReadOnlyViewSet):
     @action(detail=True, methods=["put"], url_path="mapping")
     def set_mapping(self, request: Request, pk: str) -> Response:
         """Read what a generic integration sends by these expressions, from now on."""
+        self._editable()
         given = self.inputs(MappingInput)
         return self.answer(self.perform(operations.set_mapping, self.get_object().pk, given["mapping"]))
 
@@ -239,6 +244,7 @@ class IntegrationViewSet(PortalReadOnlyViewSet):
     @action(detail=True, methods=["post"], url_path="try-mapping", pagination_class=None, filterset_fields=())
     def try_mapping(self, request: Request, pk: str) -> Response:
         """What a mapping would make of a sample; nothing is kept."""
+        self._editable()
         given = self.inputs(SampleInput)
         found = self.perform(operations.try_mapping, self.get_object().pk, given["mapping"], given["sample"])
         return Response(MappedAlertSerializer(found, many=True).data)

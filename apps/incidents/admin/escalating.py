@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from django.urls import reverse
@@ -23,6 +23,10 @@ MOST_PAGES, MOST_STEPS = 60, 6
 _RESTING = frozenset({EscalationRun.State.SNOOZED, EscalationRun.State.HELD})
 
 
+# Two tracks count from instants that differ by the time it took to make them.
+TOGETHER = timedelta(seconds=1)
+
+
 @dataclass(frozen=True, slots=True)
 class NextPage:
     """A step that is still to come: its countdown and whom it reaches, as the rotations stand now."""
@@ -35,6 +39,7 @@ class NextPage:
     reaches_nobody: bool
     ends_path: bool
     track: str
+    due_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +99,14 @@ class PageRow:
 def next_pages(incidents: Sequence[Incident], zone: ZoneInfo, at: datetime) -> dict[int, NextPage]:
     """The next step of each incident that pages somebody, else its last; a constant number of queries."""
     steps = _upcoming([incident.pk for incident in incidents], zone, at)
-    return {pk: next((step for step in found if not step.ends_path), found[0]) for pk, found in steps.items() if found}
+    return {pk: _foremost(found) for pk, found in steps.items() if found}
+
+
+def _foremost(steps: Sequence[NextPage]) -> NextPage:
+    """The first that calls people. Of those that fall together, one that somebody hears."""
+    calling = [step for step in steps if not step.ends_path] or steps
+    together = [step for step in calling if step.due_at - calling[0].due_at < TOGETHER]
+    return next((step for step in together if not step.reaches_nobody), calling[0])
 
 
 def escalation_view(incident: Incident, powers: Powers, zone: ZoneInfo, at: datetime) -> EscalationView:
@@ -204,6 +216,7 @@ def _next_page(run: EscalationRun, item: Upcoming, zone: ZoneInfo, at: datetime)
         reaches_nobody=not item.names and not item.last_call,
         ends_path=item.last_call,
         track=run.get_track_display(),
+        due_at=item.due_at,
     )
 
 

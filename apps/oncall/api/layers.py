@@ -192,6 +192,7 @@ class LayerViewSet(PortalReadOnlyViewSet):
     @action(detail=True, methods=["post"])
     def members(self, request: Request, pk: str) -> Response:
         """Say who takes turns, the first of them first, from the next handoff on. The same again changes nothing."""
+        require_edit_somewhere(self.actor, "oncall.change_rotationmember")
         row = self.get_object()
         self.expected_version(row)
         found = self.perform(operations.set_members, row.pk, **self.inputs(MembersInput))
