@@ -81,13 +81,11 @@ def test_a_button_in_slack_acknowledges_as_its_person_once(provider: Receiver, a
     assert answer.title == f"You have {row.number}: it is acknowledged."
 
 
-@pytest.mark.parametrize(("at", "secret"), [(time.time() - 400, "shh"), (None, "wrong")])
-def test_an_old_or_wrong_signature_changes_nothing(
-    provider: Receiver, ana: User, at: float | None, secret: str
-) -> None:
+@pytest.mark.parametrize(("age", "secret"), [(400, "shh"), (0, "wrong")])
+def test_an_old_or_wrong_signature_changes_nothing(provider: Receiver, ana: User, age: int, secret: str) -> None:
     connection, row = connect("slack", provider), incident()
     reachable("slack", MEMBER, user=ana)
-    assert slack(connection, pressed("acknowledge", row), at=at, secret=secret).status_code == 401
+    assert slack(connection, pressed("acknowledge", row), at=time.time() - age, secret=secret).status_code == 401
     row.refresh_from_db()
     assert row.acknowledged_at is None
 
