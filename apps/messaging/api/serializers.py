@@ -225,6 +225,7 @@ class ReplayInput(InputSerializer):
     message_ids = row_ids(endpoints.MOST_REPLAYS)
 
 
+@extend_schema_serializer(many=False)
 class PushKeySerializer(serializers.Serializer[Any]):
     """What a browser subscribes with."""
 
