@@ -119,7 +119,7 @@ def _compile(field: str, text: str) -> Any:
 
 
 def _growth(node: Any) -> int:
-    """How many times over an expression may repeat its input: lists of expressions multiply."""
+    """How many times over an expression may repeat its input: lists and objects of expressions multiply."""
     if not isinstance(node, dict):
         return 1
     children = node.get("children", [])
@@ -129,8 +129,7 @@ def _growth(node: Any) -> int:
         inner *= _growth(child)
         if inner > MAX_GROWTH:
             return inner
-    # Texts side by side in an object of texts, as for annotations, are no repetition.
-    return inner * (found if node.get("type") == "multi_select_list" else 1)
+    return inner * found
 
 
 @lru_cache(maxsize=1000)

@@ -32,7 +32,8 @@ def tell(events: Sequence[Event]) -> None:
                 at=datetime.fromisoformat(event.payload["at"]),
                 actor=Actor.system(TELLER),
             )
-        if event.kind == "paging.unacknowledged" and event.subject_kind == SUBJECT_KIND:
+        # A snooze also ends an answer: people are paged from the first level on.
+        if event.kind in {"paging.unacknowledged", "paging.resumed"} and event.subject_kind == SUBJECT_KIND:
             note_unacknowledged(int(event.subject_key), run_began_at=event.occurred_at, actor=Actor.system(TELLER))
 
 

@@ -66,7 +66,7 @@ def blank_message(user_id: int, channel: str, address: str) -> NewMessage:
 
 def lane_of(channel: str, address: str) -> str:
     """Messages of one lane share a provider: all email, or the webhooks (or push messages) of one host and port."""
-    if channel in {Message.Channel.PUSH, Message.Channel.APPRISE}:
+    if channel in {Message.Channel.PUSH, Message.Channel.APPRISE, Message.Channel.DISCORD}:
         return f"{channel}:{address.partition(SHOWN_MARK)[0]}"[:MAX_LANE_LENGTH]
     if channel == Message.Channel.SLACK and not address:
         # Answers to presses go to another host of Slack's: its troubles must not hold back pages.

@@ -167,7 +167,7 @@ class EscalationRunAdmin(SubjectAdmin):
     def why_page(self, request: HttpRequest, kind: str, key: str) -> HttpResponse:
         """Why people were paged for a subject, and why nobody was; for whoever sees the subject."""
         subject = Subject(kind, key)
-        if not is_visible(subject, request.user):
+        if not key.isdecimal() or not is_visible(subject, request.user):
             raise Http404("There is no such thing, or you may not see it.")
         title = subject_titles([subject])[subject]
         context = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from hashlib import sha256
 
 from django.conf import settings
 from django.urls import reverse
@@ -16,6 +15,7 @@ from apps.messaging.models import Message
 from apps.messaging.operations import messages_for_person
 from apps.paging.links import ack_link
 from apps.paging.models import EscalationRun, Page
+from apps.paging.other_ways import PAGE_PAYLOAD, page_key
 
 RUN_GUARD = "paging.run"
 PAGE_GUARD = "paging.page"
@@ -60,11 +60,11 @@ def _message(call: Call, way: NewMessage, names: Mapping[int, str]) -> NewMessag
     outside = way.channel != Message.Channel.INBOX
     return replace(
         way,
-        dedupe_key=f"page:{page.pk}:{way.channel}:{sha256(way.address.encode()).hexdigest()[:16]}",
+        dedupe_key=page_key(page.pk, way.channel, way.address),
         subject=subject,
         title=f"{_severity_mark(call)}{call.title}"[:_LONGEST_TITLE],
         body=_body(call, names.get(page.user_id, ""), link if outside else "", url),
-        payload={"page_id": page.pk, "url": url, **({"ack_url": link} if outside else {})},
+        payload={PAGE_PAYLOAD: page.pk, "url": url, **({"ack_url": link} if outside else {})},
         priority=_PRIORITY,
         guard=_guard(page),
     )

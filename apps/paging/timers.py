@@ -14,7 +14,7 @@ from apps.engine.timers import schedule_many
 from apps.foundation.actor import Actor
 from apps.foundation.clock import now
 from apps.paging.models import EscalationRun
-from apps.paging.operations.firing import Advance, advance_many, save_runs, timer_of
+from apps.paging.operations.firing import PAGING, Advance, advance_many, save_runs, timer_of
 from apps.paging.operations.resting import come_back, wake_up
 from apps.paging.plan import TIMER_KIND
 
@@ -41,7 +41,7 @@ def fire(due: Sequence[DueTimer]) -> None:
     A timer whose step was taken by hand already has nothing left to do.
     """
     actor = Actor.system("escalation")
-    ready = [item for item in due if item.subject.step == item.timer.payload.get("step", item.timer.seq)]
+    ready = [item for item in due if _is_due(item)]
     running = [item for item in ready if item.subject.state in {_State.RUNNING, _State.WAITING}]
     advance_many(
         [Advance(item.subject, item.timer.due_at, force=bool(item.timer.payload.get("force"))) for item in running],
@@ -49,6 +49,12 @@ def fire(due: Sequence[DueTimer]) -> None:
     )
     wake_up([item.subject for item in ready if item.subject.state in _RESTING], actor=actor)
     come_back([item.subject for item in ready if item.subject.state == _State.ACKNOWLEDGED], actor=actor)
+
+
+def _is_due(item: DueTimer) -> bool:
+    """What rests or was answered takes no steps, so a level that was called by hand meanwhile leaves its timer good."""
+    step: int = item.timer.payload.get("step", item.timer.seq)
+    return item.subject.state not in PAGING or item.subject.step == step
 
 
 def without_timer() -> QuerySet[EscalationRun]:

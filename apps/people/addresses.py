@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote_plus, urlsplit
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -71,7 +71,9 @@ APPRISE_SCHEMES = frozenset(
     ]
 )
 # They name files or further addresses, which the portal would read for whoever wrote them.
-_APPRISE_REFUSED = frozenset({"template", "attach", "attachment", "config", "include", "redirect", "verify"})
+_APPRISE_REFUSED = frozenset({"template", "attach", "attachment", "config", "include", "redirect", "verify"}) | {
+    *("pgp", "pgppub", "pgpprv", "wkd"),
+}
 _SLACK_MEMBER = re.compile(r"[UW][A-Z0-9]{5,20}")
 _PHONE = re.compile(r"\+[1-9][0-9]{6,14}")
 _INTEGRATION_KEY = re.compile(r"[A-Za-z0-9]{20,64}")
@@ -171,7 +173,9 @@ def _apprise(text: str) -> Checked:
     parts = _parts(text, port=False)
     if parts.scheme not in APPRISE_SCHEMES | set(settings.APPRISE_SCHEMES):
         raise _wrong("Give an Apprise address of a service such as ntfys://, tgram:// or workflows://.")
-    named = {pair.partition("=")[0].lower() for pair in parts.query.split("&")}
+    # As Apprise reads it: everything behind the first question mark, parted by & or ;, with names quoted or not.
+    pairs = re.split("[&;]", text.partition("?")[2])
+    named = {unquote_plus(pair.partition("=")[0]).strip().lower() for pair in pairs}
     if refused := sorted(named & _APPRISE_REFUSED):
         raise _wrong(f"Leave {', '.join(refused)} out of the address.")
     _refuse_private(parts.hostname or "")

@@ -119,6 +119,12 @@ def mapped(document: Any, **expressions: str) -> list[Any]:
     return read_mapped(compiled_mapping({"title": "title", **expressions}), document)
 
 
+@pytest.mark.parametrize("part", ["{a:@,b:@}", "[@,@]"])
+def test_an_expression_that_multiplies_its_input_is_refused(part: str) -> None:
+    with pytest.raises(BadPayload, match="too often"):
+        compiled_mapping({"title": "|".join([part] * 40) + "|to_string(@)"})
+
+
 def test_a_mapping_finds_every_field() -> None:
     document = {"rows": [{"title": "x", "id": 7, "st": "fine", "tags": ["env:prod", "web"], "at": 1777636800000}]}
     found = mapped(

@@ -90,6 +90,14 @@ def test_an_old_or_wrong_signature_changes_nothing(provider: Receiver, ana: User
     assert row.acknowledged_at is None
 
 
+@pytest.mark.parametrize(("timestamp", "body"), [("9" * 5000, b"payload=1"), ("1", b"\xff\xfe")])
+def test_what_slack_never_sends_is_a_wrong_signature(provider: Receiver, timestamp: str, body: bytes) -> None:
+    connection = connect("slack", provider)
+    headers = {"X-Slack-Request-Timestamp": timestamp, "X-Slack-Signature": "v0=0"}
+    url, kind = f"/hooks/slack/{connection.callback_key}/", "application/x-www-form-urlencoded"
+    assert Client().post(url, body, content_type=kind, headers=headers).status_code == 401
+
+
 def test_somebody_unknown_in_slack_is_told_how_to_become_known(provider: Receiver, ana: User) -> None:
     connection, row = connect("slack", provider), incident()
     add_contact_point(ana.pk, "slack", MEMBER, actor=actor(ana))  # not verified: anybody could say so
@@ -206,6 +214,18 @@ def test_pagerduty_without_a_right_signature_or_a_known_person_changes_nothing(p
     )
     row.refresh_from_db()
     assert row.acknowledged_at is None
+
+
+def test_another_account_in_pagerduty_that_sees_the_proof_becomes_nobody(provider: Receiver, ana: User) -> None:
+    provider.answer = answers(202, {"status": "success"})
+    connection = connect("pagerduty", provider)
+    point = reachable("pagerduty", "R0123456789ABCDEF0123456789ABCDE", user=ana, external_id=AGENT)
+    to(point, subject=Subject("", ""), contact_point_id=point.pk, payload={"contact_point_id": point.pk})
+    send_due()
+    key = json.loads(provider.requests[0].body)["dedup_key"]
+    said = pagerduty(connection, "incident.acknowledged", key, agent="PEVE").json()
+    point.refresh_from_db()
+    assert (point.external_id, "proved this contact point before" in said["result"]) == (AGENT, True)
 
 
 def test_acknowledging_the_code_in_pagerduty_tells_who_the_person_is_there(provider: Receiver, ana: User) -> None:

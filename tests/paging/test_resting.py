@@ -339,6 +339,20 @@ def test_a_chosen_level_is_called_after_the_acknowledgement_too(world: World) ->
     assert world.run(subject).state == State.ACKNOWLEDGED
 
 
+def test_a_level_called_after_the_answer_brings_no_other_and_the_answer_still_runs_out(world: World) -> None:
+    world.version = path_pack(
+        level(1, "primary"), level(2, "secondary", "5m"), level(3, "primary", "6m"), unacknowledge="30m"
+    )
+    subject = world.start()
+    acknowledge(subject, via="web", actor=actor(world.people["ana"]))
+    world.wait(minutes=20)
+    escalate_now(subject, level=2, actor=SYSTEM)
+    escalate_now(subject, level=2, actor=SYSTEM)
+    assert world.paged(subject) == [("ana", 0), ("ben", 1200)]
+    world.wait(hours=1)
+    assert len(world.events(subject, "unacknowledged")) == 1
+
+
 def test_a_condition_ends_a_snooze_where_a_trigger_listens(world: World) -> None:
     world.version = path_pack(
         level(1, "primary"), until="resolved", triggers=[{"when": "security", "roles": ["secondary"]}]

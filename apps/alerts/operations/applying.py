@@ -59,7 +59,9 @@ def apply_alerts(
         batch_size=500,
     )
     watch_flapping(
-        (item.alert, item.flapping_rule.within_seconds) for item in moved if item.began_flapping and item.flapping_rule
+        (item.alert, item.flapping_rule.within_seconds)
+        for item in moved
+        if item.flapping_rule and item.alert.flapping_since is not None and (item.began_flapping or item.rechecked)
     )
     if integration.state != Integration.State.PAUSED:
         _raise_severities(batch)

@@ -62,17 +62,24 @@ def _handle(event: Any) -> str:
     if message is None:
         return "The portal did not trigger this."
     agent, kind = text_at(event, "agent", "id"), text_at(event, "agent", "type")
-    if not kind.startswith("user"):
+    if not kind.startswith("user") or not agent:
         # The portal's own events come back too: nobody pressed anything.
         return "No person did this."
     if message.contact_point_id is not None and message.payload.get("contact_point_id"):
-        prove_contact_point(message.contact_point_id, external_id=agent, actor=Actor.system("pagerduty"))
-        return "The contact point is verified."
+        return _prove(message.contact_point_id, agent)
     try:
         user = person_behind(_KIND, external_id=agent)
     except DomainError as error:
         return error.message
     return press(user, action, Subject(message.subject_kind, message.subject_key), "pagerduty")
+
+
+def _prove(contact_point_id: int, agent: str) -> str:
+    try:
+        prove_contact_point(contact_point_id, external_id=agent, actor=Actor.system("pagerduty"))
+    except DomainError as error:
+        return error.message
+    return "The contact point is verified."
 
 
 def _triggered_by(dedup_key: str) -> Message | None:

@@ -18,6 +18,8 @@ from apps.messaging.providers.http import TOO_MANY
 from apps.messaging.providers.plain import PlainTransport, ack_link_of, link_of
 
 _STATUS = re.compile(r"error[ =]+([0-9]{3})")
+# What a connection's failure quotes: its path or query holds the token.
+_URL = re.compile(r"(?<=url: )\S+|https?://\S+", re.IGNORECASE)
 _SERVER_ERROR = 500
 _BAD_ADDRESS = frozenset({401, 403, 404, 410})
 _CONNECT_SECONDS = 4.0
@@ -77,7 +79,7 @@ def _failure(lines: list[str]) -> Result:
 
 
 def _shown(what: object) -> str:
-    return shortened(redact_text(str(what)))
+    return shortened(redact_text(_URL.sub("…", str(what))))
 
 
 class _Lines(logging.Handler):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from apps.engine.operations import publish
 from apps.foundation.actor import Actor
@@ -37,7 +37,7 @@ def escalate_now(
     actor: Actor,
 ) -> EscalationRun:
     """Take the next step at once: of the page track while it runs, else of the management track. Or call that `level`,
-    whether it was called before or not, also once somebody acknowledged or snoozed.
+    also once somebody acknowledged or snoozed; one that was called within the last minute is not called again.
 
     The steps after it keep their times; a level that was called is not called again at its own time.
 
@@ -48,6 +48,8 @@ def escalate_now(
     require_respond(subject, actor)
     runs = lock_runs([subject])[subject]
     run = _run_to_escalate(runs, track) if level is None else _run_of_level(runs, level)
+    if level is not None and _was_just_called(run, level):
+        return run
     if expected_step is None or expected_step == run.step:
         why = reason or f"{actor.name} escalated now."
         advance_many([Advance(run, now(), why[:300], force=level is None, level=level)], actor=actor)
@@ -75,6 +77,12 @@ def _run_of_level(runs: Mapping[str, EscalationRun], level: int) -> EscalationRu
     known = sorted(found.level for run in there for found in plans.of(run).levels)
     text = f"There is no level {level} for this severity; there are {', '.join(map(str, known)) or 'none'}."
     raise Invalid(text, fields={"level": [text]})
+
+
+def _was_just_called(run: EscalationRun, level: int) -> bool:
+    step = Plans().of(run).step_of_level(level)
+    before = run.taken.get(step.key) if step is not None else None
+    return before is not None and now() - datetime.fromisoformat(before) < SAME_CALL
 
 
 @operation

@@ -133,6 +133,8 @@ class _Round:
         return Pending(item.due_at, step) if step is not None else None
 
     def _due(self, item: Advance) -> Pending | None:
+        if item.run.state not in PAGING:
+            return None  # what rests or was answered takes only the level that was asked for
         pending = self.plans.pending(item.run)
         return pending[0] if pending and pending[0].due_at <= item.due_at else None
 

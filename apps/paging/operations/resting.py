@@ -168,7 +168,8 @@ def unacknowledge_runs(runs: Sequence[EscalationRun], *, why: str, actor: Actor,
         run.answered_at = None
         begin_again(run, plans)
     publish_many([(Unacknowledged(run=run.run, reason=why), subject_of(run), actor) for run in runs])
-    begin(runs, actor, plans)
+    # Maintenance holds what opens in it; what was open and answered before goes on.
+    begin(runs, actor, plans, may_hold=False)
 
 
 @operation

@@ -106,18 +106,31 @@ def prove_contact_point(contact_point_id: int, *, external_id: str = "", actor: 
     """Record that a press or a reply came from this address; `external_id` is who pressed, in the provider's words.
 
     For the portal only, once the provider's signature is checked. It verifies the address, or confirms a verified
-    one; a disabled one stays so. Raises NotFound, Forbidden.
+    one; a disabled one stays so. Who proved it once stays the one: another account at the provider may see the same
+    message. Raises NotFound, Forbidden, Conflict.
     """
     if not actor.is_system:
         raise Forbidden("Only the portal knows what a provider told it.")
     point = ContactPoint.objects.select_for_update().filter(pk=contact_point_id).first()
     if point is None:
         raise NotFound("There is no such contact point.")
+    _refuse_other(point, external_id)
     if point.state == ContactPoint.State.UNVERIFIED:
         _verify(point, external_id)
     elif point.state == ContactPoint.State.VERIFIED:
         _confirm(point, external_id)
     return point
+
+
+def _refuse_other(point: ContactPoint, external_id: str) -> None:
+    """Somebody else at the provider can press what was meant for this person."""
+    if not external_id:
+        return
+    if point.external_id and point.external_id != external_id:
+        raise Conflict("Another account at the provider proved this contact point before.", code="another_account")
+    others = ContactPoint.objects.filter(kind=point.kind, external_id=external_id).exclude(user_id=point.user_id)
+    if others.exists():
+        raise Conflict("This account at the provider is somebody else's here.", code="another_account")
 
 
 def _confirm(point: ContactPoint, external_id: str = "") -> None:
