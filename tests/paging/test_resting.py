@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -20,12 +21,14 @@ from apps.paging.operations import (
     plan_maintenance,
     restart,
     snooze,
+    start_escalations,
     stop,
     unacknowledge,
     unsnooze,
 )
 from apps.paging.operations.resting import next_working_hours
 from apps.paging.policy import WorkingHours
+from apps.policies.models import PolicyVersion
 from tests.factories import actor, person, service
 from tests.paging.conftest import MANAGEMENT, SYSTEM, World, level, path_pack
 
@@ -351,6 +354,44 @@ def test_a_level_called_after_the_answer_brings_no_other_and_the_answer_still_ru
     assert world.paged(subject) == [("ana", 0), ("ben", 1200)]
     world.wait(hours=1)
     assert len(world.events(subject, "unacknowledged")) == 1
+
+
+def answer_in_time() -> PolicyVersion:
+    late = {"when": "response_exceeded", "call": "next"}
+    return path_pack(level(1, "primary"), level(2, "secondary", "2h"), until="resolved", triggers=[late])
+
+
+def test_who_takes_the_answer_back_has_the_time_to_answer_begin_anew(world: World) -> None:
+    world.version = answer_in_time()
+    item = replace(world.item(), response_at=world.clock() + timedelta(minutes=15))
+    start_escalations([item], actor=SYSTEM)
+    world.wait(minutes=10)
+    acknowledge(item.subject, via="web", actor=actor(world.people["ana"]))
+    unacknowledge(item.subject, actor=SYSTEM)
+    world.wait(minutes=14)
+    assert world.paged(item.subject) == [("ana", 0), ("ana", 600)]
+    world.wait(minutes=2)
+    assert [name for name, _ in world.paged(item.subject)] == ["ana", "ana", "ben"]
+
+
+def test_a_new_severity_calls_nobody_for_an_answer_that_was_given(world: World) -> None:
+    world.version = answer_in_time()
+    item = replace(world.item(), response_at=world.clock() + timedelta(minutes=15))
+    start_escalations([item], actor=SYSTEM)
+    acknowledge(item.subject, via="web", actor=actor(world.people["ana"]))
+    world.wait(minutes=30)
+    restart(replace(item, severity="P0"), actor=SYSTEM)
+    world.wait(minutes=1)
+    assert world.paged(item.subject) == [("ana", 0)]
+
+
+def test_what_was_marked_before_anybody_was_to_be_paged_is_not_forgotten(world: World) -> None:
+    path = [level(1, "primary")]
+    world.version = path_pack(*path, until="resolved", triggers=[{"when": "security", "roles": ["secondary"]}])
+    subject = world.subject()
+    mark_condition(subject, "security", actor=SYSTEM)
+    restart(replace(world.item(subject), severity="P0"), actor=SYSTEM)
+    assert sorted(name for name, _ in world.paged(subject)) == ["ana", "ben"]
 
 
 def test_a_condition_ends_a_snooze_where_a_trigger_listens(world: World) -> None:

@@ -15,8 +15,8 @@ from apps.foundation.operations import operation
 from apps.foundation.subjects import Subject
 from apps.paging.events import Resumed, Snoozed, Unacknowledged
 from apps.paging.models import EscalationRun, Snooze
-from apps.paging.operations.firing import save_runs, subject_of, timer_of
-from apps.paging.operations.starting import begin, begin_again, close_pages, end_snoozes, lock_runs
+from apps.paging.operations.firing import PAGING, Advance, advance_many, save_runs, subject_of, timer_of
+from apps.paging.operations.starting import begin, begin_again, close_pages, end_snoozes, lock_runs, runs_of
 from apps.paging.policy import WEEKDAYS, WorkingHours, escalation
 from apps.paging.registry import RESPOND, may_respond
 from apps.paging.standing import Plans
@@ -128,6 +128,8 @@ def wake(runs: Sequence[EscalationRun], *, actor: Actor, held_no_more: bool = Fa
     after = {run.pk: "maintenance" if run.state == _State.HELD else "snooze" for run in pages}
     for run in runs:
         run.run += 1
+        # Nobody was asked while it rested, so nobody is late to answer.
+        run.response_at = _anew(run, now()) if run.answered_at is None else run.response_at
         begin_again(run, plans)
     end_snoozes([subject_of(run) for run in runs])
     publish_many([(Resumed(after=after[run.pk], run=run.run), subject_of(run), actor) for run in pages])
@@ -162,14 +164,33 @@ def come_back(runs: Sequence[EscalationRun], *, actor: Actor) -> None:
 
 
 def unacknowledge_runs(runs: Sequence[EscalationRun], *, why: str, actor: Actor, plans: Plans) -> None:
-    """Begin locked, acknowledged page tracks with their first level, and say so."""
+    """Begin locked, acknowledged page tracks with their first level, and say so.
+
+    Nobody answers any more, for their management tracks too: the time to answer begins anew, and may pass again.
+    """
+    if not runs:
+        return
+    at = now()
     for run in runs:
         run.run += 1
-        run.answered_at = None
+        run.answered_at, run.response_at = None, _anew(run, at)
         begin_again(run, plans)
+    others = EscalationRun.objects.select_for_update().filter(
+        runs_of({subject_of(run) for run in runs}), track=EscalationRun.Track.MANAGEMENT, answered_at__isnull=False
+    )
+    above = list(others.exclude(state=_State.STOPPED).order_by("pk"))
+    for run in above:
+        run.answered_at, run.response_at = None, _anew(run, at)
+    save_runs([run for run in above if run.state not in PAGING])
+    advance_many([Advance(run, at) for run in above if run.state in PAGING], actor=actor, plans=plans)
     publish_many([(Unacknowledged(run=run.run, reason=why), subject_of(run), actor) for run in runs])
     # Maintenance holds what opens in it; what was open and answered before goes on.
     begin(runs, actor, plans, may_hold=False)
+
+
+def _anew(run: EscalationRun, at: datetime) -> datetime | None:
+    """When the time to answer is over, if it begins now: as long as it was from the detection on."""
+    return at + (run.response_at - run.detected_at) if run.response_at is not None else None
 
 
 @operation

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from django.db.models import Q
 
@@ -80,24 +81,32 @@ def start_escalations(items: Sequence[EscalationStart], *, actor: Actor) -> None
     begin(runs, actor, plans)
 
 
-def _new_run(item: EscalationStart, track: str, plans: Plans) -> EscalationRun | None:
+def _new_run(
+    item: EscalationStart,
+    track: str,
+    plans: Plans,
+    *,
+    conditions: Mapping[str, Any] | None = None,
+    answered_at: datetime | None = None,
+) -> EscalationRun | None:
     """A run that is not saved yet; None for a management track in which nothing could ever call anybody."""
     run = EscalationRun(subject_kind=item.subject.kind, subject_key=item.subject.key, track=track)
-    set_up(run, item, plans)
+    run.conditions = dict(conditions or {})
+    set_up(run, item, plans, answered_at=answered_at)
     if run.state == _State.EXHAUSTED and track == EscalationRun.Track.MANAGEMENT:
         return None
     return run
 
 
-def set_up(run: EscalationRun, item: EscalationStart, plans: Plans) -> None:
-    """Put a run before its first step, now, for what `item` says. The conditions that hold go on."""
+def set_up(run: EscalationRun, item: EscalationStart, plans: Plans, *, answered_at: datetime | None = None) -> None:
+    """Put a run before its first step, now, for what `item` says. The conditions that hold go on, as does an answer."""
     at = now()
     run.policy_version_id, run.team_id = item.policy_version_id, item.team_id
     run.severity, run.title, run.detected_at = item.severity, item.title[:300], item.detected_at
     run.response_at, run.target_at = item.response_at, item.target_at
     run.service_ids, run.owner_team_ids = list(item.service_ids), list(item.owner_team_ids)
     run.conditions = {name: {"at": at.isoformat()} for name in item.conditions} | run.conditions
-    run.answered_at = None
+    run.answered_at = answered_at
     begin_again(run, plans)
 
 
@@ -150,24 +159,35 @@ def restart(
     end_snoozes([start.subject])
     if forget:
         clear_conditions(start.subject, by=actor.name)
+    page = there.get(EscalationRun.Track.PAGE)
+    answered_at = page.answered_at if page is not None and page not in again else None
     for row in there.values():
         if forget:
             row.conditions = {}
         if row in again:
             row.run += 1
-            set_up(row, start, plans)
+            set_up(row, start, plans, answered_at=answered_at)
         else:
             row.severity, row.title = start.severity, start.title[:300]
             row.response_at, row.target_at = start.response_at, start.target_at
     close_pages(again)
     save_runs(list(there.values()))
     missing = [track for track in ALL_TRACKS if track not in there and (tracks is None or track in tracks)]
-    added = [run for track in missing if (run := _new_run(start, track, plans)) is not None]
+    holding = conditions_that_hold(start.subject) if missing else {}
+    made = [_new_run(start, track, plans, conditions=holding, answered_at=answered_at) for track in missing]
+    added = [run for run in made if run is not None]
     EscalationRun.objects.bulk_create(added)
     if again:
         event = EscalationRestarted(tracks=sorted(run.track for run in again), severity=start.severity)
         publish_many([(event, start.subject, actor)])
     begin([*again, *added], actor, plans)
+
+
+def conditions_that_hold(subject: Subject) -> dict[str, Any]:
+    """What people marked on a subject, as a track that begins later keeps it; one query."""
+    rows = list(EscalationCondition.objects.filter(runs_of([subject]), cleared_at__isnull=True))
+    amounts = {row.condition: {} if row.amount is None else {"amount": row.amount} for row in rows}
+    return {row.condition: {"at": row.at.isoformat(), **amounts[row.condition]} for row in rows}
 
 
 def _restarts(run: EscalationRun, tracks: Collection[str] | None) -> bool:
