@@ -31,6 +31,7 @@ def verdict(client: Client, method: str, url: str, **more: Any) -> str:
     """What became of one request; nothing it did stays."""
     with transaction.atomic():
         client.raise_request_exception = False
+        client.cookies.pop("messages", None)  # what an earlier refusal said says nothing of this request
         answer = client.generic(method, url, data=b"{}", content_type="application/json", **more)
         if answer.streaming:
             answer.getvalue()
@@ -105,7 +106,7 @@ def test_a_private_incident_is_found_at_no_edge_by_another_team(part: int) -> No
         text = text_of(member.get(url))
         assert SECRET not in text, f"{shown}: a secret stands there"
         seen_by_member += SECRET_TITLE in text
-    assert seen_by_member > 30 / len(PARTS)  # so the test would see it
+    assert seen_by_member >= 5  # so the test would see it, in each part
 
 
 @pytest.mark.timeout(600)
