@@ -14,6 +14,7 @@ from apps.foundation.actor import Actor
 from apps.foundation.clock import now
 from apps.foundation.errors import Invalid
 from apps.incidents import operations
+from apps.incidents.permissions import COMMAND, RESPOND, VIEW
 from apps.incidents.queries import subject_of
 from apps.paging.operations import escalate_now
 from apps.people.models import User
@@ -60,10 +61,12 @@ class Form:
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """`done` tells of the success, given what the operation returned."""
+    """`done` tells of the success, given what the operation returned. `needs` is asked for before the form is read,
+    where a form can be wrong by itself; the operation asks for it again."""
 
     run: Act
     done: Callable[[Any], str]
+    needs: str = VIEW
 
 
 def _say(text: str) -> Callable[[Any], str]:
@@ -161,7 +164,7 @@ VERBS: Mapping[str, Verb] = {
         _say("Acknowledged: nobody else is paged for an answer."),
     ),
     "take-role": Verb(_take_role, lambda held: f"{held.user.name} has it now."),
-    "hand-over": Verb(_hand_over, lambda held: f"Handed over to {held.user.name}."),
+    "hand-over": Verb(_hand_over, lambda held: f"Handed over to {held.user.name}.", RESPOND),
     "release-role": Verb(
         lambda form: operations.release_role(form.incident_id, form.text("role"), actor=form.actor),
         _say("Nobody holds this role now."),
@@ -199,6 +202,6 @@ VERBS: Mapping[str, Verb] = {
         _say("Open again: escalation starts from its first level."),
     ),
     "change-visibility": Verb(_visibility, lambda incident: f"Now visible to {incident.get_visibility_display()}."),
-    "grant-access": Verb(_access(operations.grant_access), _say("They may see it now.")),
-    "revoke-access": Verb(_access(operations.revoke_access), _say("The grant is taken back.")),
+    "grant-access": Verb(_access(operations.grant_access), _say("They may see it now."), COMMAND),
+    "revoke-access": Verb(_access(operations.revoke_access), _say("The grant is taken back."), COMMAND),
 }

@@ -26,7 +26,7 @@ from apps.incidents.admin.home import home
 from apps.incidents.admin.listing import ListColumns
 from apps.incidents.admin.showing import zone_of
 from apps.incidents.models import Incident, Milestone, RoleAssignment, TimelineEntry
-from apps.incidents.permissions import DECLARE
+from apps.incidents.permissions import DECLARE, VIEW, authorize
 from apps.incidents.queries import search, visible_to
 from apps.people.admin.base import PortalModelAdmin, ReadOnlyAdmin, ReadOnlyInline, request_actor
 from apps.people.permissions import user_allowed
@@ -166,10 +166,12 @@ class IncidentAdmin(ReadOnlyAdmin, ListColumns, PortalModelAdmin):
         """One button. Calls one operation, then shows the page anew, or only its changed regions for htmx."""
         if verb not in VERBS:
             raise Http404
-        self._find(request, object_id)
+        found = self._find(request, object_id)
         form = Form(object_id, request.POST, request_actor(request), zone_of(request.user))
         done = False
         try:
+            if VERBS[verb].needs != VIEW:
+                authorize(form.actor, found, VERBS[verb].needs)
             text = VERBS[verb].done(VERBS[verb].run(form))
         except NotFound as error:
             if not error.fields:
