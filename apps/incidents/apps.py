@@ -12,11 +12,13 @@ class IncidentsConfig(AppConfig):
 
     def ready(self) -> None:
         from apps.foundation.subjects import SubjectKind, register_subject
-        from apps.incidents import permissions, policy, presses, queries, subscribers
+        from apps.incidents import incident_types, permissions, policy, presses, queries, service_levels, subscribers
         from apps.paging.registry import register_authority
         from apps.policies.activation import register_open_incidents
 
         policy.register()
+        incident_types.register()
+        service_levels.register()
         register_open_incidents("incidents", queries.open_by_version)
         register_subject(
             SubjectKind(

@@ -1,4 +1,4 @@
-"""The sections of a pack that incidents read: severities, lifecycle, roles, types and service levels."""
+"""The sections of a pack that every incident needs: severities, lifecycle and roles."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from apps.incidents.models import Incident
 from apps.policies.durations import Duration, duration_text
-from apps.policies.queries import optional_section, section
+from apps.policies.queries import section
 from apps.policies.sections import Column, Finding, PackList, PackModel, Sections, Table, Where, register_section
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
@@ -212,59 +212,6 @@ class Roles(PackList[Sequence[RoleKind]]):
         return next((role for role in self.root if role.slug == slug), None)
 
 
-class TypeKind(PackModel):
-    """A kind of incident, and the sub-types that it is told apart by."""
-
-    slug: Slug
-    name: Short
-    subtypes: Sequence[Short] = ()
-
-    @field_validator("subtypes")
-    @classmethod
-    def _distinct(cls, value: Sequence[str]) -> Sequence[str]:
-        if twice := [name for name, count in Counter(name.lower() for name in value).items() if count > 1]:
-            raise ValueError(f"The sub-type {twice[0]} is named twice.")
-        return value
-
-
-class Types(PackList[Sequence[TypeKind]]):
-    """The kinds of incident that a pack tells apart."""
-
-    @model_validator(mode="after")
-    def _distinct(self) -> Self:
-        for what, values in (("slug", [t.slug for t in self.root]), ("name", [t.name.lower() for t in self.root])):
-            if twice := [value for value, count in Counter(values).items() if count > 1]:
-                raise ValueError(f"Two types have the {what} {twice[0]}.")
-        return self
-
-    def find(self, slug: str) -> TypeKind | None:
-        return next((kind for kind in self.root if kind.slug == slug), None)
-
-
-class ServiceLevels(PackModel):
-    """Which limit holds for an alert, and at which milestones its clock may stop.
-
-    `source: severity` takes the target of the severity, `metric` that of the metric which raised the alert (where it
-    has one). `stops` are the milestones of which a drill or an incident chooses one.
-    """
-
-    source: Literal["severity", "metric"] = "severity"
-    stops: Annotated[Sequence[Slug], Field(min_length=1)] = (RESOLVED,)
-    metrics: Mapping[Short, Duration] = {}
-
-    @model_validator(mode="after")
-    def _metrics_are_given(self) -> Self:
-        if self.source == "metric" and not self.metrics:
-            raise ValueError("`source: metric` needs `metrics` with their limits.")
-        return self
-
-    def limit_seconds(self, clocks: Clocks, metric: str = "") -> int | None:
-        """The limit for an alert about `metric` with the clocks of its severity; None where there is none."""
-        if self.source == "metric" and metric in self.metrics:
-            return self.metrics[metric]
-        return clocks.target_seconds
-
-
 def severities(version_id: int) -> Severities:
     """The severities of a policy version; NotFound where there is no such version."""
     return cast("Severities", section(version_id, "severities"))
@@ -280,28 +227,18 @@ def roles(version_id: int) -> Roles:
     return cast("Roles", section(version_id, "roles"))
 
 
-def types(version_id: int) -> Types:
-    """The types of incident of a policy version, none where it has no such section; NotFound without a version."""
-    found = optional_section(version_id, "types")
-    return cast("Types", found) if found is not None else Types(())
-
-
-def service_levels(version_id: int) -> ServiceLevels:
-    """How a policy version reads limits, by severity where the pack does not say; NotFound without a version."""
-    found = optional_section(version_id, "sla")
-    return cast("ServiceLevels", found) if found is not None else ServiceLevels()
-
-
 def _check_stops(sections: Sections) -> list[Finding]:
     """Milestones at which clocks stop must exist."""
     known = cast("Lifecycle", sections["lifecycle"]).milestone_slugs
-    levels = cast("ServiceLevels | None", sections.get("sla"))
     named: list[tuple[Where, str]] = [
         (("severities", index, "clocks", "stop"), severity.clocks.stop)
         for index, severity in enumerate(cast("Severities", sections["severities"]).root)
     ]
-    if levels is not None:
-        named += [(("sla", "stops", index), slug) for index, slug in enumerate(levels.stops)]
+    return unknown_milestones(named, known)
+
+
+def unknown_milestones(named: Sequence[tuple[Where, str]], known: Sequence[str]) -> list[Finding]:
+    """A finding for each place that names a milestone which the lifecycle does not have."""
     return [
         Finding(where, f"Unknown milestone {slug}; known are {', '.join(known)}.")
         for where, slug in named
@@ -358,22 +295,6 @@ def _severity_columns(found: Severities) -> list[Column]:
     ]
 
 
-def _type_tables(found: Types) -> list[Table]:
-    rows = [(kind.name, ", ".join(kind.subtypes) or "–") for kind in found.root]
-    return [Table("Types of incident", ("Type", "Sub-types"), rows)]
-
-
-def _service_level_tables(found: ServiceLevels) -> list[Table]:
-    return [
-        Table(
-            "Service levels",
-            ("Metric", "Limit"),
-            [(name, duration_text(seconds)) for name, seconds in found.metrics.items()],
-            note=f"The limit is that of the {found.source}. The clock may stop at: {', '.join(found.stops)}.",
-        )
-    ]
-
-
 def _lifecycle_tables(found: Lifecycle) -> list[Table]:
     return [
         Table(
@@ -410,5 +331,3 @@ def register() -> None:
     register_section("severities", Severities, check=_check_stops, tables=_severity_tables, columns=_severity_columns)
     register_section("lifecycle", Lifecycle, check=_check_milestones, tables=_lifecycle_tables)
     register_section("roles", Roles, tables=_role_tables)
-    register_section("types", Types, required=False, tables=_type_tables)
-    register_section("sla", ServiceLevels, required=False, tables=_service_level_tables)

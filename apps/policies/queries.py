@@ -39,12 +39,6 @@ def section(version_id: int, name: str) -> BaseModel:
         raise NotFound(f"Policy version {version_id} has no section {name!r}.") from None
 
 
-def optional_section(version_id: int, name: str) -> BaseModel | None:
-    """The same for a section that a pack may leave out: None where it does. NotFound where there is no such version."""
-    loaded = _cache.get(version_id)
-    return (_load(version_id) if loaded is None else loaded).get(name)
-
-
 def _load(version_id: int) -> dict[str, BaseModel]:
     document = PolicyVersion.objects.filter(pk=version_id).values_list("document", flat=True).first()
     if document is None:

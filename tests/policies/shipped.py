@@ -6,7 +6,9 @@ from functools import cache
 from typing import cast
 
 from apps.alerts.policy import Routing
-from apps.incidents.policy import Lifecycle, Roles, ServiceLevels, Severities, Types
+from apps.incidents.incident_types import Types
+from apps.incidents.policy import Lifecycle, Roles, Severities
+from apps.incidents.service_levels import ServiceLevels
 from apps.paging.policy import Escalation
 from apps.policies.loading import Loaded, load
 from apps.policies.operations import shipped_packs

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 import pytest
 
 from apps.alerts.policy import Routing
-from apps.incidents.policy import Lifecycle, Roles, Severities, Types
+from apps.incidents.incident_types import Types
+from apps.incidents.policy import Lifecycle, Roles, Severities
 from apps.paging.policy import Escalation
 from apps.policies.loading import load
 from tests.factories import novacron_text
