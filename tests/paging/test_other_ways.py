@@ -6,26 +6,12 @@ import pytest
 
 from apps.foundation.subjects import Subject
 from apps.messaging.models import Message
-from apps.messaging.registry import Undelivered, tell_fallbacks
+from apps.messaging.registry import tell_fallbacks
+from apps.messaging.sending.outcomes import call_fallbacks
 from apps.people.models import ContactPoint
 from tests.paging.conftest import World, level, path_pack
 
 pytestmark = pytest.mark.django_db
-
-
-def lost(message: Message) -> Undelivered:
-    return Undelivered(
-        message_id=message.pk,
-        recipient_id=message.recipient_id or 0,
-        channel=message.channel,
-        address=message.address,
-        subject=Subject(message.subject_kind, message.subject_key),
-        guard_kind=message.guard_kind,
-        guard_key=message.guard_key,
-        guard_run=message.guard_run,
-        is_final=True,
-        error="gone",
-    )
 
 
 def only_by_webhook(world: World) -> Subject:
@@ -38,8 +24,9 @@ def test_a_page_that_its_channel_lost_goes_to_the_other_addresses_once(world: Wo
     subject = only_by_webhook(world)
     failed = Message.objects.get(channel="webhook")
     assert world.emails(subject) == []
-    tell_fallbacks([lost(failed)])
-    tell_fallbacks([lost(failed)])
+    lost = call_fallbacks([failed], is_final=True)
+    tell_fallbacks(lost)
+    tell_fallbacks(lost)
     [email] = world.emails(subject)
     assert (email.address, email.title, email.guard_run) == (world.people["ana"].email, failed.title, failed.guard_run)
     assert "/ack/" in email.body
@@ -50,5 +37,5 @@ def test_what_is_no_page_calls_nobody_elsewhere(world: World) -> None:
     other = Message.objects.get(channel="webhook")
     other.payload = {}
     other.save()
-    tell_fallbacks([lost(other)])
+    tell_fallbacks(call_fallbacks([other], is_final=True))
     assert world.emails(subject) == []
