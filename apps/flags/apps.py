@@ -4,15 +4,19 @@ from django.apps import AppConfig
 
 
 class FlagsConfig(AppConfig):
-    """Kill switches that running systems ask for."""
+    """Flags that running systems ask for."""
 
     name = "apps.flags"
     label = "flags"
     verbose_name = "Respond"
 
     def ready(self) -> None:
-        """Tell how flags are titled, linked and seen."""
-        from apps.flags import queries
+        """Tell how flags and segments are titled, linked and seen, and what is done at its time."""
+        from apps.engine.registry import register_timer_kind
+        from apps.flags import queries, timers
         from apps.foundation.subjects import SubjectKind, register_subject
 
         register_subject(SubjectKind(queries.FLAG, queries.flag_titles, queries.flag_url, queries.visible_flag_keys))
+        segments = (queries.segment_titles, queries.segment_url, queries.visible_segment_keys)
+        register_subject(SubjectKind(queries.SEGMENT, *segments))
+        register_timer_kind(timers.KIND)

@@ -1,4 +1,4 @@
-"""What happens to kill switches. The subject of each is `Subject("flag", "<id>")`."""
+"""What happens to flags and segments. The subject of each is `Subject("flag", "<id>")` or `Subject("segment", …)`."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ class FlagCreated(FlagEvent):
 
 @dataclass(frozen=True)
 class FlagEdited(FlagEvent):
-    """What describes it changed; its state did not."""
+    """What describes it or what it answers changed; its state did not."""
 
     kind: ClassVar[str] = "flags.edited"
 
 
 @dataclass(frozen=True)
 class FlagKilled(FlagEvent):
-    """From now on it answers false."""
+    """From now on it answers its `off` variant; a switch, false."""
 
     kind: ClassVar[str] = "flags.killed"
 
 
 @dataclass(frozen=True)
 class FlagBroughtBack(FlagEvent):
-    """It answers true again; `about_…` is still what it had been killed for."""
+    """It answers by its definition again; `about_…` is still what it had been killed for."""
 
     kind: ClassVar[str] = "flags.brought_back"
 
@@ -56,9 +56,33 @@ class FlagDisabled(FlagEvent):
 
 @dataclass(frozen=True)
 class FlagEnabled(FlagEvent):
-    """It answers true, where callers used their own default before."""
+    """It answers by its definition, where callers used their own default before."""
 
     kind: ClassVar[str] = "flags.enabled"
+
+
+@dataclass(frozen=True)
+class FlagChangeEvent(FlagEvent):
+    """What all events of scheduled changes tell; `due_at` in ISO 8601, UTC."""
+
+    due_at: str
+
+
+@dataclass(frozen=True)
+class FlagChangeScheduled(FlagChangeEvent):
+    kind: ClassVar[str] = "flags.change_scheduled"
+
+
+@dataclass(frozen=True)
+class FlagChangeWithdrawn(FlagChangeEvent):
+    kind: ClassVar[str] = "flags.change_withdrawn"
+
+
+@dataclass(frozen=True)
+class FlagChangeFailed(FlagChangeEvent):
+    """It was due and could not be done; `reason` says why. The flag answers as before."""
+
+    kind: ClassVar[str] = "flags.change_failed"
 
 
 @dataclass(frozen=True)
@@ -83,3 +107,30 @@ class FlagGrantTaken(DomainEvent):
     user_id: int | None
     group: str | None
     reason: str
+
+
+@dataclass(frozen=True)
+class SegmentEvent(DomainEvent):
+    """What all events of segments tell."""
+
+    segment_id: int
+    key: str
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class SegmentCreated(SegmentEvent):
+    kind: ClassVar[str] = "flags.segment_created"
+
+
+@dataclass(frozen=True)
+class SegmentEdited(SegmentEvent):
+    """Others belong to it now, or it is called otherwise."""
+
+    kind: ClassVar[str] = "flags.segment_edited"
+
+
+@dataclass(frozen=True)
+class SegmentDeleted(SegmentEvent):
+    kind: ClassVar[str] = "flags.segment_deleted"

@@ -1,4 +1,4 @@
-"""Kill switches: boolean flags that running systems ask for, and the number of their newest change."""
+"""Flags that running systems ask for, segments of those who ask, and the number of the newest change."""
 
 from __future__ import annotations
 
@@ -9,17 +9,31 @@ from django.db import models
 from django.db.models import Q
 from guardian.models import GroupObjectPermissionBase, UserObjectPermissionBase
 
+from apps.flags.evaluation.definitions import switch_definition
 from apps.foundation.clock import now
 from apps.foundation.history import TrackedHistory
 
 
 class Flag(models.Model):
-    """One switch in one environment. `on` answers true, `killed` answers false; `disabled` leaves it to the caller."""
+    """One flag in one environment. `on` answers by its definition, `killed` its `off`; `disabled` nothing."""
 
     class State(models.TextChoices):
         ON = "on", "on"
         KILLED = "killed", "killed"
         DISABLED = "disabled", "disabled: callers use their own default"
+
+    class Kind(models.TextChoices):
+        KILL_SWITCH = "kill_switch", "kill switch"
+        RELEASE = "release", "release"
+        OPS = "ops", "operational setting"
+        EXPERIMENT = "experiment", "experiment"
+
+    class Type(models.TextChoices):
+        BOOLEAN = "boolean", "boolean"
+        STRING = "string", "string"
+        INTEGER = "integer", "integer"
+        FLOAT = "float", "float"
+        OBJECT = "object", "object"
 
     key = models.CharField(max_length=100, help_text="what programs ask for, for example payments.checkout")
     environment = models.ForeignKey("catalog.Environment", on_delete=models.PROTECT, related_name="flags")
@@ -29,6 +43,10 @@ class Flag(models.Model):
     services = models.ManyToManyField("catalog.Service", blank=True, related_name="flags")
     blast_radius = models.TextField(help_text="who and what loses something when it is killed")
     rollback_expectation = models.TextField(help_text="what happens after a kill, how long it takes, how to undo it")
+    kind = models.CharField(max_length=12, choices=Kind, default=Kind.KILL_SWITCH)
+    type = models.CharField(max_length=8, choices=Type, default=Type.BOOLEAN, help_text="what programs get")
+    definition = models.JSONField(default=switch_definition, help_text="what it may answer, and to whom")
+    expires_on = models.DateField(null=True, blank=True, help_text="when it should be gone from the code")
     state = models.CharField(max_length=10, choices=State, default=State.ON)
     state_reason = models.CharField(max_length=300, blank=True)
     state_changed_at = models.DateTimeField(default=now)
@@ -51,6 +69,63 @@ class Flag(models.Model):
 
     def __str__(self) -> str:
         return f"{self.key} ({self.environment})"
+
+
+class FlagChange(models.Model):
+    """What a flag is to answer from an instant on: written once, done by a timer on behalf of who wrote it.
+
+    `change` is one of `{"serve": …}`, `{"definition": …}` and `{"state": "on" | "killed" | "disabled"}`.
+    """
+
+    class State(models.TextChoices):
+        WAITING = "waiting", "waiting"
+        DONE = "done", "done"
+        FAILED = "failed", "could not be done"
+        WITHDRAWN = "withdrawn", "withdrawn"
+
+    flag = models.ForeignKey(Flag, on_delete=models.CASCADE, related_name="changes")
+    due_at = models.DateTimeField()
+    change = models.JSONField()
+    reason = models.CharField(max_length=300)
+    state = models.CharField(max_length=10, choices=State, default=State.WAITING)
+    detail = models.CharField(max_length=300, blank=True, help_text="why it could not be done")
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
+    created_at = models.DateTimeField(default=now)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering: ClassVar = ["due_at", "id"]
+        verbose_name = "scheduled change"
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(state="waiting", finished_at__isnull=True)
+                | ~Q(state="waiting") & Q(finished_at__isnull=False),
+                name="flag_change_finished_iff_it_does_not_wait",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.flag} at {self.due_at:%Y-%m-%d %H:%M} UTC"
+
+
+class Segment(models.Model):
+    """A named group of those who ask, the same in every environment; rules of flags speak of it by its key."""
+
+    key = models.CharField(max_length=100, unique=True)
+    name = models.CharField(max_length=120)
+    description = models.TextField(blank=True)
+    owner = models.ForeignKey("catalog.Team", on_delete=models.PROTECT, related_name="segments")
+    definition = models.JSONField(help_text="who belongs to it: `when` with conditions that all hold")
+    version = models.PositiveIntegerField(default=1, help_text="raised by every change; the ETag")
+
+    history = TrackedHistory(excluded_fields=["version"])
+
+    class Meta:
+        ordering: ClassVar = ["key"]
+        constraints: ClassVar = [models.CheckConstraint(condition=~Q(key=""), name="segment_has_a_key")]
+
+    def __str__(self) -> str:
+        return self.key
 
 
 class FlagRevision(models.Model):

@@ -1,4 +1,4 @@
-"""Who may do what to a kill switch. Seeing it comes first: what may not be seen does not exist."""
+"""Who may do what to a flag or a segment. Seeing it comes first: what may not be seen does not exist."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from django.contrib.auth.models import AnonymousUser
 
 from apps.catalog.permissions import leads_any_team
 from apps.catalog.queries import is_lead
-from apps.flags.models import Flag
+from apps.flags.models import Flag, Segment
 from apps.flags.queries import visible_flags
 from apps.foundation.actor import Actor
 from apps.foundation.errors import Forbidden, NotFound
@@ -18,6 +18,8 @@ VIEW = "flags.view_flag"
 ADD = "flags.add_flag"
 CHANGE = "flags.change_flag"
 KILL = "flags.kill_flag"
+VIEW_SEGMENT = "flags.view_segment"
+ADD_SEGMENT = "flags.add_segment"
 
 
 def user_may(user: User | AnonymousUser, permission: str, flag: Flag) -> bool:
@@ -63,3 +65,30 @@ def require_add_somewhere(actor: Actor) -> None:
 def no_such_flag() -> NotFound:
     """One sentence for what is missing and for what is hidden."""
     return NotFound("There is no such flag, or you may not see it.")
+
+
+# --- segments: whoever may see flags sees them all ---
+
+
+def user_may_segment(user: User | AnonymousUser, permission: str, segment: Segment) -> bool:
+    """Whether `user` may: for all, or as a lead of the owning team."""
+    if user_allowed(user, permission):
+        return True
+    return isinstance(user, User) and user.is_active and is_lead(user.pk, segment.owner_id)
+
+
+def authorize_segment(actor: Actor, segment: Segment, permission: str) -> None:
+    """Raise Forbidden unless `actor` may do this to the segment; the portal itself always may."""
+    user = None if actor.is_system else user_of(actor)
+    if not actor.is_system and (user is None or not user_may_segment(user, permission, segment)):
+        raise Forbidden(
+            f"{actor.name} may not do this: it needs the permission {permission}, or to lead {segment.owner.name}.",
+            extra={"permission": permission},
+        )
+
+
+def require_add_segment_somewhere(actor: Actor) -> None:
+    """Raise Forbidden for who can't make a segment for any team, before the request's body is looked at."""
+    user = user_of(actor)
+    if user is None or not leads_any_team(user):
+        require(actor, ADD_SEGMENT)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
@@ -13,19 +15,38 @@ from django.urls import reverse
 
 from apps.catalog.models import Service
 from apps.catalog.queries import dependant_closure, teams_of, visible_services
-from apps.flags.models import Flag, FlagGroupPermission, FlagUserPermission
+from apps.flags.evaluation.definitions import read_definition, segments_in
+from apps.flags.models import Flag, FlagChange, FlagGroupPermission, FlagUserPermission, Segment
+from apps.flags.snapshot import COLUMNS, Evaluation, Row, Snapshot
+from apps.foundation.clock import now
 from apps.foundation.subjects import Subject, is_visible, visible_subjects
 from apps.people.models import User
 
 FLAG = "flag"
+SEGMENT = "segment"
 # Each process asks for changes every half second; a busy one gets round to it within this.
 SEEN_EVERYWHERE_SECONDS = 2
+_LONGEST_VALUE = 120
 
-ANSWERS = {
-    Flag.State.ON: "true",
-    Flag.State.KILLED: "false",
-    Flag.State.DISABLED: "the caller's own default",
-}
+DEFAULT_ANSWER = "the caller's own default"
+
+
+def answer_in_words(flag: Flag, state: str | None = None) -> str:
+    """What programs get, in the state given or its own: a value as JSON, or by what it is decided."""
+    state = flag.state if state is None else state
+    definition = flag.definition
+    if state == Flag.State.DISABLED:
+        return DEFAULT_ANSWER
+    if state == Flag.State.KILLED:
+        return _value(definition, definition["off"])
+    if definition.get("rules") or definition.get("prerequisites"):
+        return "what its rules say"
+    serve = definition["serve"]
+    return _value(definition, serve) if isinstance(serve, str) else "one of its variants, by its split"
+
+
+def _value(definition: dict[str, Any], variant: str) -> str:
+    return json.dumps(definition["variants"].get(variant))[:_LONGEST_VALUE]
 
 
 def visible_flags(user: User | AnonymousUser) -> QuerySet[Flag]:
@@ -85,7 +106,7 @@ class KillPreview:
 
     @property
     def changes_anything(self) -> bool:
-        return self.before != self.after
+        return self.flag.state != Flag.State.KILLED and self.before != self.after
 
 
 def preview_kill(flag: Flag, *, user: User | AnonymousUser | None = None) -> KillPreview:
@@ -98,14 +119,132 @@ def preview_kill(flag: Flag, *, user: User | AnonymousUser | None = None) -> Kil
     dependants = sorted((rows[pk] for pk in distances if pk in rows), key=lambda row: (distances[row.pk], row.name))
     return KillPreview(
         flag=flag,
-        before=ANSWERS[Flag.State(flag.state)],
-        after=ANSWERS[Flag.State.KILLED],
+        before=answer_in_words(flag),
+        after=answer_in_words(flag, Flag.State.KILLED),
         services=services,
         dependants=dependants,
         blast_radius=flag.blast_radius,
         rollback_expectation=flag.rollback_expectation,
         waits_seconds=SEEN_EVERYWHERE_SECONDS,
     )
+
+
+# --- trying, before anybody gets it ---
+
+
+def try_out(flag: Flag, context: Mapping[str, Any], definition: Mapping[str, Any] | None = None) -> Evaluation:
+    """What the flag, or one with this definition instead, would answer to this context now. Two queries, no writing."""
+    rows = Flag.objects.filter(environment_id=flag.environment_id)
+    found = {row.key: row for row in (Row(*values) for values in rows.values_list(*COLUMNS))}
+    if definition is not None:
+        found[flag.key] = found[flag.key]._replace(definition=definition)
+    segments = dict(Segment.objects.values_list("key", "definition"))
+    slug = found[flag.key].environment
+    answer = Snapshot(0, [slug], found.values(), segments).evaluate(flag.key, slug, context)
+    assert answer is not None
+    return answer
+
+
+_WHY = {
+    "STATIC": "it answers everybody alike",
+    "DEFAULT": "no rule meets this context",
+    "TARGETING_MATCH": "by a rule",
+    "SPLIT": "by a split",
+    "DISABLED": "it is disabled",
+    "PREREQUISITE_FAILED": "a prerequisite is not met",
+    "ERROR": "its definition can't be read",
+}
+
+
+def tried_in_words(found: Evaluation) -> str:
+    """One sentence on what was tried."""
+    rule = found.metadata.get("rule")
+    why = f"the rule {rule!r} meets it" if rule else _WHY.get(found.reason, found.reason)
+    if found.error:
+        return f"Programs use their own default, with the error {found.error}: {why}."
+    if found.variant is None:
+        return f"Programs use their own default: {why}."
+    return f"Programs get {json.dumps(found.value)[:_LONGEST_VALUE]}, the variant {found.variant}: {why}."
+
+
+# --- what is to come ---
+
+
+def visible_changes(user: User | AnonymousUser) -> QuerySet[FlagChange]:
+    """The scheduled changes of flags that `user` may see."""
+    mine = visible_flags(user).select_related(None).order_by().values("pk")
+    rows = FlagChange.objects.select_related("flag__environment", "flag__owner", "created_by")
+    return rows.filter(flag__in=mine)
+
+
+def coming_changes(flag: Flag) -> list[tuple[FlagChange, str]]:
+    """What waits for its time and what failed in the last week, the next first, in words."""
+    failed = Q(state=FlagChange.State.FAILED, finished_at__gte=now() - timedelta(days=7))
+    rows = flag.changes.filter(Q(state=FlagChange.State.WAITING) | failed).select_related("created_by")
+    return [(row, change_in_words(row)) for row in rows]
+
+
+def change_in_words(change: FlagChange) -> str:
+    """What will happen, for a table."""
+    wanted = change.change
+    if "state" in wanted:
+        return {"on": "It is switched on.", "killed": "It is killed.", "disabled": "It is disabled."}[wanted["state"]]
+    if "definition" in wanted:
+        return "Its rules are replaced."
+    serve = wanted["serve"]
+    if isinstance(serve, str):
+        return f"Whom no rule meets gets {serve}."
+    total = sum(each["weight"] for each in serve["split"]) or 1
+    parts = (f"{each['variant']} for {each['weight'] * 100 / total:g} %" for each in serve["split"])
+    return f"Whom no rule meets gets {', '.join(parts)}."
+
+
+# --- segments ---
+
+
+def flags_that_use(key: str) -> list[Flag]:
+    """The flags whose rules speak of this segment, by environment and key. Reads every definition: a few hundred."""
+    rows = Flag.objects.select_related("environment").order_by("environment__position", "key")
+    return [flag for flag in rows if _speaks_of(flag, key)]
+
+
+def _speaks_of(flag: Flag, key: str) -> bool:
+    if f'"{key}"' not in json.dumps(flag.definition):
+        return False
+    found = read_definition(flag.type, flag.definition)
+    return any(key in segments_in(rule.when) for rule in found.rules)
+
+
+def segment_subject(segment: Segment) -> Subject:
+    """What events about the segment speak of."""
+    return Subject(SEGMENT, str(segment.pk))
+
+
+def visible_segments(user: User | AnonymousUser) -> QuerySet[Segment]:
+    """All of them, for whoever sees segments or leads a team; they name no people."""
+    rows = Segment.objects.select_related("owner")
+    if not isinstance(user, User) or not user.is_active:
+        return rows.none()
+    if user.has_perm("flags.view_segment"):
+        return rows
+    return rows.filter(owner__in=teams_of(user.pk).values("pk"))
+
+
+def segment_titles(keys: Iterable[str]) -> dict[str, str]:
+    """Names of segments by their text keys, in one query."""
+    numbers = [int(key) for key in keys if key.isdecimal()]
+    return {str(pk): name for pk, name in Segment.objects.filter(pk__in=numbers).values_list("pk", "name")}
+
+
+def segment_url(key: str) -> str:
+    """Where a segment's page is."""
+    return reverse("admin:flags_segment_change", args=[key])
+
+
+def visible_segment_keys(user: Any) -> QuerySet[Any, Any]:
+    """Text keys of the segments that `user` may see."""
+    rows = visible_segments(user).select_related(None).order_by()
+    return rows.annotate(text_key=Cast("pk", CharField())).values_list("text_key", flat=True)
 
 
 # --- for `Subject("flag", …)` -------------------------------------------------------------------------------------

@@ -8,10 +8,27 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from apps.flags.evaluation.compiling import (
+    DISABLED,
+    STATIC,
+    Outcome,
+    Segments,
+    compile_flag,
+    compile_segments,
+)
+from apps.flags.evaluation.definitions import (
+    Definition,
+    SegmentDefinition,
+    read_definition,
+    read_segment,
+    switch_definition,
+)
 from apps.flags.models import Flag
+from apps.foundation.errors import Invalid
 
-# Reasons of the OpenFeature specification. Nothing here depends on who asks, hence STATIC.
-STATIC, DISABLED = "STATIC", "DISABLED"
+PREREQUISITE_FAILED, UNREADABLE = "PREREQUISITE_FAILED", "ERROR"
+MISSING = "TARGETING_KEY_MISSING"
+_DEEPEST = 20  # of prerequisites of prerequisites; saving refuses rings, so this is never met
 
 
 class Row(NamedTuple):
@@ -21,70 +38,181 @@ class Row(NamedTuple):
     key: str
     state: str
     version: int
+    type: str = Flag.Type.BOOLEAN
+    kind: str = Flag.Kind.KILL_SWITCH
+    definition: Mapping[str, Any] | None = None
+
+
+# The columns of the table of flags that make a row, in its order.
+COLUMNS = ("environment__slug", *Row._fields[1:])
 
 
 class Evaluation(NamedTuple):
-    """The answer of one flag. `value` None leaves it to the caller's own default."""
+    """The answer of one flag. Without a variant it leaves it to the caller's own default; `error` says why it must."""
 
     key: str
-    value: bool | None
+    value: Any
     reason: str
-    variant: str
-    metadata: dict[str, Any]
-
-    def as_json(self) -> dict[str, Any]:
-        """As the protocol words it: without `value` a provider takes the default that its caller gave."""
-        found: dict[str, Any] = {"key": self.key}
-        if self.value is not None:
-            found["value"] = self.value
-        return found | {"reason": self.reason, "variant": self.variant, "metadata": self.metadata}
+    variant: str | None
+    metadata: Mapping[str, Any]
+    error: str = ""
 
 
-class Compiled(NamedTuple):
-    """One environment: every answer as the bytes that are sent."""
+class _Flag:
+    """One flag of one environment, with the bytes of every answer that it has given."""
 
-    evaluations: Mapping[str, Evaluation]
-    bodies: Mapping[str, bytes]
-    bulk: bytes
-    etag: str
+    __slots__ = ("_answers", "_compiled", "_definition", "_metadata", "key", "needs", "state")
+
+    def __init__(self, row: Row, segments: Segments) -> None:
+        self.key, self.state = row.key, row.state
+        self._metadata = {"environment": row.environment, "version": row.version, "state": row.state, "kind": row.kind}
+        self._answers: dict[Outcome, Answered] = {}
+        self._definition = _definition_of(row)
+        self._compiled = compile_flag(row.key, self._definition, segments) if self._definition else None
+        self.needs = self._definition.prerequisites if self._definition and row.state == Flag.State.ON else []
+
+    def fixed(self) -> Outcome | None:
+        """What everybody gets, whoever they are and whatever other flags answer; None where that matters."""
+        if self.state == Flag.State.DISABLED:
+            return Outcome(None, DISABLED)
+        if self._definition is None or self._compiled is None:
+            return Outcome(None, UNREADABLE)
+        if self.state == Flag.State.KILLED:
+            return Outcome(self._definition.off, STATIC)
+        return None if self.needs else self._compiled.constant
+
+    def answer(self, context: Mapping[str, Any], flags: Mapping[str, _Flag], depth: int = 0) -> Outcome:
+        """What this context gets, the prerequisites asked first."""
+        found = self.fixed()
+        if found is not None:
+            return found
+        assert self._compiled is not None
+        assert self._definition is not None
+        for needed in self.needs:
+            other = flags.get(needed.flag)
+            met = other.answer(context, flags, depth + 1).variant if other is not None and depth < _DEEPEST else None
+            if met not in needed.variants:
+                return Outcome(self._definition.off, PREREQUISITE_FAILED)
+        return self._compiled.answer(context)
+
+    def evaluation(self, outcome: Outcome) -> Evaluation:
+        error = ""
+        if outcome.missing:
+            error = MISSING
+        elif outcome.reason == UNREADABLE:
+            error = "GENERAL"
+        value = (
+            None if outcome.variant is None or self._definition is None else self._definition.variants[outcome.variant]
+        )
+        metadata = {**self._metadata, "rule": outcome.rule} if outcome.rule else self._metadata
+        return Evaluation(self.key, value, outcome.reason, outcome.variant, metadata, error)
+
+    def answered(self, outcome: Outcome) -> Answered:
+        """The answer as the protocol words it: without `value` a provider takes the default that its caller gave."""
+        found = self._answers.get(outcome)
+        if found is None:
+            said = self.evaluation(outcome)
+            found = self._answers[outcome] = Answered(orjson.dumps(_words(said, outcome)), said.error)
+        return found
 
 
-def _evaluation(row: Row) -> Evaluation:
-    metadata = {"environment": row.environment, "version": row.version, "state": row.state}
-    if row.state == Flag.State.DISABLED:
-        return Evaluation(row.key, None, DISABLED, "disabled", metadata)
-    is_on = row.state == Flag.State.ON
-    return Evaluation(row.key, is_on, STATIC, "on" if is_on else "off", metadata)
+def _words(found: Evaluation, outcome: Outcome) -> dict[str, Any]:
+    if found.error == MISSING:
+        details = f"This flag is split by `{outcome.missing}`, which the context lacks."
+        return {"key": found.key, "errorCode": MISSING, "errorDetails": details}
+    if found.error:
+        details = "The definition of this flag can't be read: save it anew."
+        return {"key": found.key, "errorCode": found.error, "errorDetails": details}
+    value = {} if found.variant is None else {"value": found.value}
+    variant = "disabled" if found.variant is None else found.variant
+    return {"key": found.key, **value, "reason": found.reason, "variant": variant, "metadata": found.metadata}
 
 
-def _compiled(rows: Iterable[Row]) -> Compiled:
-    evaluations = {row.key: _evaluation(row) for row in sorted(rows)}
-    bodies = {key: orjson.dumps(found.as_json()) for key, found in evaluations.items()}
-    bulk = b'{"flags":[%b]}' % b",".join(bodies.values())
-    return Compiled(evaluations, bodies, bulk, f'"{hashlib.sha256(bulk).hexdigest()[:32]}"')
+def _definition_of(row: Row) -> Definition | None:
+    """None for one that was stored by hand and can't be read: the rest of the flags go on."""
+    raw = switch_definition() if row.definition is None else row.definition
+    try:
+        return read_definition(row.type, raw)
+    except Invalid:
+        return None
+
+
+class Answered(NamedTuple):
+    """An answer as bytes; `error` is the protocol's code where there is no value to give."""
+
+    body: bytes
+    error: str
+
+
+class Environment:
+    """The flags of one environment. What doesn't depend on the context is answered with bytes made beforehand."""
+
+    def __init__(self, rows: Iterable[Row], segments: Segments) -> None:
+        self._flags = {row.key: _Flag(row, segments) for row in sorted(rows, key=lambda row: row.key)}
+        self._fixed = {key: flag.answered(found) for key, flag in self._flags.items() if (found := flag.fixed())}
+        all_of_it = len(self._fixed) == len(self._flags)
+        self._bulk = _bulk(each.body for each in self._fixed.values()) if all_of_it else None
+
+    def one(self, key: str, context: Mapping[str, Any]) -> Answered | None:
+        """The answer of one flag; None for an unknown one."""
+        flag = self._flags.get(key)
+        if flag is None:
+            return None
+        return self._fixed.get(key) or flag.answered(flag.answer(context, self._flags))
+
+    def all(self, context: Mapping[str, Any]) -> tuple[bytes, str]:
+        """The answers of all flags, and their tag."""
+        if self._bulk is not None:
+            return self._bulk
+        flags, fixed = self._flags, self._fixed
+        return _bulk((fixed.get(key) or flag.answered(flag.answer(context, flags))).body for key, flag in flags.items())
+
+    def evaluate(self, key: str, context: Mapping[str, Any]) -> Evaluation | None:
+        """The same for our own programs: a value instead of bytes."""
+        flag = self._flags.get(key)
+        return None if flag is None else flag.evaluation(flag.answer(context, self._flags))
+
+
+def _bulk(bodies: Iterable[bytes]) -> tuple[bytes, str]:
+    body = b'{"flags":[%b]}' % b",".join(bodies)
+    return body, f'"{hashlib.sha256(body).hexdigest()[:32]}"'
 
 
 class Snapshot:
     """Every flag of every environment at one revision. It never changes; a newer one takes its place."""
 
-    def __init__(self, revision: int, environments: Iterable[str], rows: Iterable[Row]) -> None:
+    def __init__(
+        self,
+        revision: int,
+        environments: Iterable[str],
+        rows: Iterable[Row],
+        segments: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
         """`environments` are slugs in their order: the first is meant where a caller names none."""
         self.revision = revision
         self.environments = tuple(environments)
+        checks = compile_segments(_segments(segments or {}))
         by_environment: dict[str, list[Row]] = {slug: [] for slug in self.environments}
         for row in rows:
             by_environment.setdefault(row.environment, []).append(row)
-        self._compiled = {slug: _compiled(found) for slug, found in by_environment.items()}
-        self._default = self._compiled[self.environments[0]] if self.environments else _compiled([])
+        self._compiled = {slug: Environment(found, checks) for slug, found in by_environment.items()}
+        self._default = self._compiled[self.environments[0]] if self.environments else Environment([], {})
 
-    def environment(self, slug: str | None) -> Compiled | None:
+    def environment(self, slug: str | None) -> Environment | None:
         """The answers of one environment, of the first one without a slug; None for an unknown one."""
         return self._compiled.get(slug) if slug else self._default
 
     def evaluate(self, key: str, environment: str | None, context: Mapping[str, Any]) -> Evaluation | None:
-        """What the flag answers; None where there is no such flag or environment.
+        """What the flag answers to this context; None where there is no such flag or environment."""
+        found = self.environment(environment)
+        return found.evaluate(key, context) if found is not None else None
 
-        A kill switch answers everybody alike: `context` is what later kinds of flags will look at.
-        """
-        compiled = self.environment(environment)
-        return compiled.evaluations.get(key) if compiled is not None else None
+
+def _segments(raw: Mapping[str, Mapping[str, Any]]) -> dict[str, SegmentDefinition]:
+    found = {}
+    for key, definition in raw.items():
+        try:
+            found[key] = read_segment(definition)
+        except Invalid:  # stored by hand: nobody is in it
+            continue
+    return found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from apps.catalog.models import Environment, Membership, Service, Team
@@ -36,7 +38,7 @@ def flag(production: Environment, core: Team, checkout: Service) -> Flag:
     return make_flag("payments.checkout", production, core, checkout)
 
 
-def make_flag(key: str, environment: Environment, owner: Team, *services: Service) -> Flag:
+def make_flag(key: str, environment: Environment, owner: Team, *services: Service, **given: Any) -> Flag:
     """A flag, made by the portal itself."""
     return create_flag(
         key,
@@ -47,6 +49,7 @@ def make_flag(key: str, environment: Environment, owner: Team, *services: Servic
         rollback_expectation="Carts stay; payments come back within seconds.",
         service_ids=[row.pk for row in services],
         actor=Actor.system(),
+        **given,
     )
 
 

@@ -10,6 +10,7 @@ from django.urls import reverse
 
 from apps.catalog.models import Environment, Membership, Service, Team
 from apps.catalog.operations import add_dependency
+from apps.flags.admin.fields import as_yaml
 from apps.flags.models import Flag, FlagUserPermission
 from apps.flags.operations import disable, kill
 from apps.foundation.actor import Actor
@@ -48,7 +49,8 @@ def form(flag: Flag | None, **given: Any) -> dict[str, Any]:
         if flag is not None
     }
     owner = {"owner": flag.owner_id, "services": list(flag.services.values_list("pk", flat=True))} if flag else {}
-    return {**texts, **owner, **inlines, **given}
+    answers = {"kind": "kill_switch", "type": "boolean", "definition": as_yaml(flag.definition) if flag else ""}
+    return {**texts, **owner, **answers, **inlines, **given}
 
 
 # --- the list ------------------------------------------------------------------------------------------------------
@@ -199,3 +201,26 @@ def test_a_manager_gives_and_takes_grants(flag: Flag) -> None:
     assert FlagUserPermission.objects.get().user == user
     assert Flag.objects.get().version == 1
     assert user.has_perm("flags.kill_flag", flag)
+
+
+# --- what it answers ------------------------------------------------------------------------------------------------
+
+
+def test_rules_are_written_as_yaml_and_mistakes_stand_at_their_line(flag: Flag) -> None:
+    client, path = as_(person("manager")), f"{LIST}{flag.pk}/change/"
+    rules = "variants: {'on': true, 'off': false}\noff: 'off'\nserve: 'off'\nrules:\n"
+    rule = "- name: pro\n  when:\n  - {attribute: plan, operator: OPERATOR, values: [pro]}\n  serve: 'on'\n"
+    wrong = client.post(path, form(flag, definition=rules + rule.replace("OPERATOR", "is"), change_reason="x"))
+    assert "Line 7, column" in wrong.content.decode()
+    right = client.post(path, form(flag, definition=rules + rule.replace("OPERATOR", "equals"), change_reason="x"))
+    assert right.status_code == 302
+    flag.refresh_from_db()
+    assert flag.definition["rules"][0]["name"] == "pro"
+    assert "what its rules say" in page(client, flag)
+
+
+def test_a_context_can_be_tried_on_the_page(flag: Flag) -> None:
+    client = as_(person("viewer"))
+    dialog(client, "try_it", flag, context='{"targetingKey": "ann"}')
+    assert "Programs get true, the variant on: it answers everybody alike." in page(client, flag)
+    assert "This is not valid JSON" in dialog(client, "try_it", flag, context="{").content.decode()

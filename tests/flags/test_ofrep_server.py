@@ -31,6 +31,20 @@ SYSTEM = Actor.system()
 WITHIN_SECONDS = 2.0
 
 
+_PRO = {"name": "pro", "when": [{"attribute": "plan", "operator": "equals", "values": ["pro"]}], "serve": "red"}
+_HALVES = {"split": [{"variant": "on", "weight": 1}, {"variant": "off", "weight": 1}]}
+TYPED: dict[str, tuple[str, dict[str, Any]]] = {
+    "colour": (
+        "string",
+        {"variants": {"red": "#f00", "blue": "#00f"}, "off": "blue", "serve": "blue", "rules": [_PRO]},
+    ),
+    "limit": ("integer", {"variants": {"few": 25}, "off": "few", "serve": "few"}),
+    "ratio": ("float", {"variants": {"half": 0.5}, "off": "half", "serve": "half"}),
+    "theme": ("object", {"variants": {"x": {"dark": True, "sizes": [1, 2]}}, "off": "x", "serve": "x"}),
+    "split": ("boolean", {"variants": {"on": True, "off": False}, "off": "off", "serve": _HALVES}),
+}
+
+
 @dataclass
 class World:
     """What is in the database of the servers."""
@@ -64,6 +78,8 @@ def world(django_db_setup: None, django_db_blocker: Any) -> Iterator[World]:
         owner, holder = team("Core"), person()
         keys = ("on", "killed", "disabled", "switched", "dotted.key-1_x")
         flags = {key: make_flag(key, production, owner).pk for key in keys}
+        for key, (kind, definition) in TYPED.items():
+            make_flag(key, production, owner, value_type=kind, definition=definition)
         make_flag("killed", staging, owner)
         kill(flags["killed"], reason="x", actor=SYSTEM)
         disable(flags["disabled"], reason="x", actor=SYSTEM)
@@ -103,6 +119,20 @@ def seconds_until(condition: Callable[[], bool], within: float = 10.0) -> float:
 
 
 # --- the official provider ------------------------------------------------------------------------------------------
+
+
+def test_the_official_client_gets_every_type_by_rules_and_splits(server: Server, world: World) -> None:
+    client, ann = client_of(server, world.token), EvaluationContext("ann", {"plan": "pro"})
+    assert client.get_string_details("colour", "none", ann).value == "#f00"
+    assert client.get_string_details("colour", "none", EvaluationContext("ben")).value == "#00f"
+    assert client.get_integer_details("limit", 1).value == 25
+    assert client.get_float_details("ratio", 1.0).value == 0.5
+    assert client.get_object_details("theme", {}).value == {"dark": True, "sizes": [1, 2]}
+    split = [client.get_boolean_details("split", default, ann) for default in (True, False)]
+    assert (split[0].value, split[0].reason) == (split[1].value, "SPLIT")
+    nobody = client.get_boolean_details("split", default_value=True)
+    assert (nobody.value, nobody.error_code) == (True, ErrorCode.TARGETING_KEY_MISSING)
+    assert client.get_boolean_details("colour", default_value=True).error_code == ErrorCode.TYPE_MISMATCH
 
 
 def test_the_official_client_gets_true_and_false(server: Server, world: World) -> None:

@@ -1,5 +1,7 @@
 """The admin pages of this app."""
 
+from apps.flags.admin.changes import FlagChangeAdmin
 from apps.flags.admin.flags import FlagAdmin
+from apps.flags.admin.segments import SegmentAdmin
 
-__all__ = ["FlagAdmin"]
+__all__ = ["FlagAdmin", "FlagChangeAdmin", "SegmentAdmin"]

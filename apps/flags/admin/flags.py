@@ -1,10 +1,10 @@
-"""Kill switches: the list by environment, and the page with the big switch."""
+"""Flags: the list by environment, and the page with the big switch."""
 
 from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
@@ -18,11 +18,20 @@ from apps.catalog.models import Environment, Team
 from apps.catalog.permissions import leads_any_team
 from apps.catalog.queries import led_team_ids, team_ids_of, visible_services
 from apps.flags import operations
-from apps.flags.admin.forms import TEXTS, FlagForm, KillForm, ReasonForm
+from apps.flags.admin.forms import ANSWERS, TEXTS, FlagForm, KillForm, ReasonForm, RolloutForm, TryForm
 from apps.flags.admin.grants import FlagGroupGrants, FlagUserGrants
 from apps.flags.models import Flag
 from apps.flags.permissions import ADD, CHANGE, KILL, user_may
-from apps.flags.queries import about_of, knows_why, preview_kill, visible_flags, with_about_shown
+from apps.flags.queries import (
+    about_of,
+    coming_changes,
+    knows_why,
+    preview_kill,
+    tried_in_words,
+    try_out,
+    visible_flags,
+    with_about_shown,
+)
 from apps.foundation.subjects import is_visible, subject_title, subject_url
 from apps.people.admin.base import request_actor
 from apps.people.models import User
@@ -50,15 +59,15 @@ class FlagAdmin(OperatingAdmin):
     """Managers and leads describe flags; the state has buttons, which ask why."""
 
     form = FlagForm
-    list_display = ("switch", "key", "name", "environment", "owner", "reason", "state_changed_at", "changed_by")
+    list_display = ("switch", "key", "name", "kind", "environment", "owner", "reason", "state_changed_at", "changed_by")
     list_display_links = ("key",)
-    list_filter = ("environment", "state", "owner", "services")
+    list_filter = ("environment", "state", "kind", "owner", "services")
     search_fields = ("key", "name", "description", "owner__name")
     ordering = ("environment__position", "environment__name", "key")
     list_before_template = "flags/environments.html"
     change_form_before_template = "flags/switch.html"
     inlines: ClassVar[list[Any]] = [FlagUserGrants, FlagGroupGrants]
-    actions_detail: ClassVar[Any] = ("kill", "bring_back", "disable", "enable")
+    actions_detail: ClassVar[Any] = ("kill", "bring_back", "try_it", "rollout", "disable", "enable")
 
     # --- who sees which ---
 
@@ -98,10 +107,15 @@ class FlagAdmin(OperatingAdmin):
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         names = ("key", "environment", "owner", "services")
         asked = [("Why", {"fields": ["change_reason"]})] if self._asks_reason(request, obj) else []
-        return [("What programs ask for", {"fields": names}), ("What it means", {"fields": TEXTS}), *asked]
+        return [
+            ("What programs ask for", {"fields": names}),
+            ("What it answers", {"fields": ANSWERS}),
+            ("What it means", {"fields": TEXTS}),
+            *asked,
+        ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        fixed = ["key", "environment"] if obj is not None else []
+        fixed = ["key", "environment", "type"] if obj is not None else []
         return [*super().get_readonly_fields(request, obj), *fixed]
 
     def get_inlines(self, request: HttpRequest, obj: Any) -> list[Any]:
@@ -125,6 +139,10 @@ class FlagAdmin(OperatingAdmin):
             environment_id=given["environment"].pk,
             owner_id=given["owner"].pk,
             service_ids=[service.pk for service in given["services"]],
+            kind=given["kind"],
+            value_type=given["type"],
+            definition=given["definition"],
+            expires_on=given["expires_on"],
             reason=given_reason(request),
             actor=request_actor(request),
             **{name: given[name] for name in TEXTS},
@@ -132,12 +150,15 @@ class FlagAdmin(OperatingAdmin):
 
     def update(self, request: HttpRequest, obj: Any, form: Any) -> Flag:
         changed, given = set(form.changed_data), form.cleaned_data
-        if not changed & {"owner", "services", *TEXTS}:
+        if not changed & {"owner", "services", "kind", "definition", "expires_on", *TEXTS}:
             return obj  # type: ignore[no-any-return]  # the form's own row: only its grants were touched
         return operations.edit_flag(
             obj.pk,
             owner_id=given["owner"].pk if "owner" in changed else None,
             service_ids=self._service_ids(request, obj, given["services"]) if "services" in changed else None,
+            kind=given["kind"] if "kind" in changed else None,
+            definition=given["definition"] if "definition" in changed else None,
+            expires_on=given["expires_on"] if "expires_on" in changed else ...,
             reason=given_reason(request),
             actor=request_actor(request),
             **{name: given[name] for name in TEXTS if name in changed},
@@ -167,7 +188,7 @@ class FlagAdmin(OperatingAdmin):
         return flag.state_changed_by.name if flag.state_changed_by else "the portal"
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        shown = {"title": "Kill switches", "environments": self._environments(request)}
+        shown = {"title": "Flags", "environments": self._environments(request)}
         return super().changelist_view(request, {**shown, **(extra_context or {})})
 
     def _environments(self, request: HttpRequest) -> list[dict[str, Any]]:
@@ -199,6 +220,7 @@ class FlagAdmin(OperatingAdmin):
             "flag": flag,
             "reason": flag.state_reason if about is None or may_know else "",
             "preview": preview_kill(flag, user=request.user),
+            "changes": coming_changes(flag),
             "about": subject_title(about) if about and may_know else "",
             "about_url": subject_url(about) if about and may_know else "",
         }
@@ -249,7 +271,7 @@ class FlagAdmin(OperatingAdmin):
             operations.kill,
             object_id,
             reason=form.cleaned_data["reason"],
-            done="Killed: it answers false within 2 seconds.",
+            done="Killed: every program gets that within 2 seconds.",
         )
 
     @action(
@@ -259,14 +281,63 @@ class FlagAdmin(OperatingAdmin):
         permissions=["bring_back"],
         dialog={
             "title": "Bring it back?",
-            "description": "It answers true again, in every process within 2 seconds.",
+            "description": "It answers as before the kill, in every process within 2 seconds.",
             "form_class": ReasonForm,
             "form_submit_text": "Bring it back",
         },
     )
     def bring_back(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
         return self.press(
-            request, operations.bring_back, object_id, reason=form.cleaned_data["reason"], done="It answers true again."
+            request,
+            operations.bring_back,
+            object_id,
+            reason=form.cleaned_data["reason"],
+            done="It answers as before the kill.",
+        )
+
+    def has_try_it_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
+        return bool(object_id)
+
+    @action(
+        description="Try it",
+        icon="science",
+        permissions=["try_it"],
+        dialog={
+            "title": "What would it answer?",
+            "description": "Nothing is changed.",
+            "form_class": TryForm,
+            "form_submit_text": "Try",
+        },
+    )
+    def try_it(self, request: HttpRequest, form: TryForm, object_id: str) -> HttpResponse:
+        flag = self.get_object(request, object_id)
+        if flag is not None:
+            messages.info(request, tried_in_words(try_out(flag, form.cleaned_data["context"])))
+        return self.go_to_row(request, object_id)
+
+    def has_rollout_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
+        return self._offers(request, object_id, CHANGE, *Flag.State.values)
+
+    @action(
+        description="Roll out",
+        icon="moving",
+        permissions=["rollout"],
+        dialog={
+            "title": "Roll out in steps",
+            "description": "Ever more of those whom no rule meets get the variant; whoever has it keeps it.",
+            "form_class": RolloutForm,
+            "form_submit_text": "Schedule",
+        },
+    )
+    def rollout(self, request: HttpRequest, form: RolloutForm, object_id: str) -> HttpResponse:
+        return self.press(
+            request,
+            operations.schedule_rollout,
+            object_id,
+            variant=form.cleaned_data["variant"],
+            steps=form.steps,
+            reason=form.cleaned_data["reason"],
+            done=f"Scheduled: {len(form.steps)} steps.",
         )
 
     @action(
@@ -295,12 +366,16 @@ class FlagAdmin(OperatingAdmin):
         permissions=["enable"],
         dialog={
             "title": "Enable it?",
-            "description": "It answers true from now on.",
+            "description": "It answers by its definition from now on.",
             "form_class": ReasonForm,
             "form_submit_text": "Enable",
         },
     )
     def enable(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
         return self.press(
-            request, operations.enable, object_id, reason=form.cleaned_data["reason"], done="Enabled: it answers true."
+            request,
+            operations.enable,
+            object_id,
+            reason=form.cleaned_data["reason"],
+            done="Enabled: it answers by its definition.",
         )

@@ -7,6 +7,8 @@ from typing import Any
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
+from apps.flags.models import Flag
+from apps.flags.operations import Step
 from apps.flags.operations.checking import MAX_REASON, MAX_TEXT
 from apps.foundation.errors import Invalid
 from apps.foundation.subjects import Subject
@@ -34,6 +36,11 @@ class FlagEditInput(InputSerializer):
     rollback_expectation = _text(required=False, help_text="what happens after a kill, and how to undo it")
     owner = _id(required=False, source="owner_id", help_text="id of the team that answers for it")
     services = serializers.ListField(child=_id(), required=False, max_length=200, source="service_ids")
+    kind = serializers.ChoiceField(Flag.Kind.choices, required=False)
+    definition = serializers.JSONField(
+        required=False, help_text="`variants`, `off`, `serve`, `rules`, `prerequisites`: see the documentation of flags"
+    )
+    expires_on = serializers.DateField(required=False, allow_null=True, help_text="when the code should be rid of it")
     reason = serializers.CharField(max_length=MAX_REASON, required=False, allow_blank=True)
 
 
@@ -54,13 +61,112 @@ class FlagEditInput(InputSerializer):
     ]
 )
 class FlagInput(FlagEditInput):
-    """A new flag. Its key and its environment stay as they are."""
+    """A new flag. Its key, its environment and its type stay as they are."""
 
+    type = serializers.ChoiceField(Flag.Type.choices, required=False, source="value_type")
     key = serializers.RegexField(_KEY, max_length=100, help_text="what programs ask for")
     environment = _id(source="environment_id")
     name = serializers.CharField(max_length=120)
     blast_radius = _text(help_text="who and what loses something when it is killed")
     rollback_expectation = _text(help_text="what happens after a kill, and how to undo it")
+    owner = _id(source="owner_id", help_text="id of the team that answers for it")
+
+
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample("Somebody in Germany", value={"context": {"targetingKey": "user-1", "country": "DE"}}),
+    ]
+)
+class TryInput(InputSerializer):
+    """Who would ask, and if wanted by which definition instead of the present one."""
+
+    context = serializers.DictField(  # type: ignore[assignment]  # DRF's own `context` of a serializer
+        default=dict, help_text="as OpenFeature has it, with `targetingKey`"
+    )
+    definition = serializers.JSONField(required=False)
+
+
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample(
+            "Off at night",
+            value={"at": "2026-12-01T22:00:00Z", "change": {"state": "disabled"}, "reason": "maintenance of the bank"},
+        ),
+        OpenApiExample(
+            "Half of all",
+            value={
+                "at": "2026-12-01T09:00:00Z",
+                "change": {"serve": {"split": [{"variant": "on", "weight": 1}, {"variant": "off", "weight": 1}]}},
+                "reason": "second step",
+            },
+        ),
+    ]
+)
+class ScheduleInput(InputSerializer):
+    """A change at an instant: one of `serve`, `definition` and `state`."""
+
+    at = serializers.DateTimeField(help_text="in the next 366 days")
+    change = serializers.JSONField()
+    reason = serializers.CharField(max_length=MAX_REASON)
+
+
+class StepInput(InputSerializer):
+    """From this instant on, this part of all gets the variant."""
+
+    at = serializers.DateTimeField()
+    percent = serializers.FloatField(min_value=0, max_value=100)
+
+
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample(
+            "In two steps",
+            value={
+                "variant": "on",
+                "steps": [
+                    {"at": "2026-12-01T09:00:00Z", "percent": 5},
+                    {"at": "2026-12-02T09:00:00Z", "percent": 100},
+                ],
+                "reason": "new checkout",
+            },
+        )
+    ]
+)
+class RolloutInput(InputSerializer):
+    """A gradual rollout: ever more of those whom no rule meets get the variant."""
+
+    variant = serializers.CharField(max_length=100)
+    otherwise = serializers.CharField(max_length=100, required=False, help_text="for the rest; by default `off`")
+    steps = StepInput(many=True, allow_empty=False)
+    reason = serializers.CharField(max_length=MAX_REASON)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        return {**attrs, "steps": [Step(**step) for step in attrs["steps"]]}
+
+
+_DE = {"when": [{"attribute": "country", "operator": "in", "values": ["DE", "AT"]}]}
+
+
+@extend_schema_serializer(examples=[OpenApiExample("Rename", value={"name": "Testers at home"})])
+class SegmentEditInput(InputSerializer):
+    """What may change in a segment; what is not given stays."""
+
+    name = serializers.CharField(max_length=120, required=False)
+    description = _text(required=False, allow_blank=True)
+    definition = serializers.JSONField(required=False, help_text="`when`: conditions that all hold")
+    owner = _id(required=False, source="owner_id", help_text="id of the team that answers for it")
+    reason = serializers.CharField(max_length=MAX_REASON, required=False, allow_blank=True)
+
+
+@extend_schema_serializer(
+    examples=[OpenApiExample("Home", value={"key": "home", "name": "At home", "owner": 1, "definition": _DE})]
+)
+class SegmentInput(SegmentEditInput):
+    """A new segment. Its key stays as it is."""
+
+    key = serializers.RegexField(_KEY, max_length=100, help_text="what rules call it")
+    name = serializers.CharField(max_length=120)
+    definition = serializers.JSONField(help_text="`when`: conditions that all hold")
     owner = _id(source="owner_id", help_text="id of the team that answers for it")
 
 
@@ -90,3 +196,10 @@ class KillInput(ReasonInput):
             sentence = "`about_kind` and `about_key` come together."
             raise Invalid(sentence, fields={"about_key": [sentence]})
         return {**attrs, "about": Subject(kind, key) if kind else None}
+
+
+@extend_schema_serializer(examples=[OpenApiExample("Later", value={"reason": "the bank moved it"})])
+class WithdrawInput(InputSerializer):
+    """Why, if wanted."""
+
+    reason = serializers.CharField(max_length=MAX_REASON, required=False, allow_blank=True)

@@ -1,4 +1,4 @@
-"""Kill switches over the API: each verb calls one operation and answers with the flag and its ETag."""
+"""Flags over the API: each verb calls one operation and answers with the flag and its ETag."""
 
 from __future__ import annotations
 
@@ -18,10 +18,21 @@ from rest_framework.serializers import BaseSerializer
 from apps.catalog.models import Service
 from apps.catalog.queries import visible_services
 from apps.flags import operations
-from apps.flags.api.inputs import FlagEditInput, FlagInput, KillInput, ReasonInput
+from apps.flags.api.changes import FlagChangeSerializer
+from apps.flags.api.inputs import (
+    FlagEditInput,
+    FlagInput,
+    KillInput,
+    ReasonInput,
+    RolloutInput,
+    ScheduleInput,
+    TryInput,
+)
+from apps.flags.evaluation.definitions import read_definition
 from apps.flags.models import Flag
-from apps.flags.permissions import CHANGE, KILL, VIEW, authorize, require_add_somewhere
-from apps.flags.queries import KillPreview, preview_kill, visible_flags, with_about_shown
+from apps.flags.permissions import CHANGE, KILL, VIEW, authorize, require_add_somewhere, user_may
+from apps.flags.queries import KillPreview, preview_kill, try_out, visible_flags, with_about_shown
+from apps.flags.snapshot import Evaluation
 from apps.people.api.viewsets import PortalReadOnlyViewSet
 from apps.people.models import User
 
@@ -33,11 +44,14 @@ _NEEDS = {
     "disable": CHANGE,
     "enable": CHANGE,
     "preview": VIEW,
+    "try_it": VIEW,
+    "schedule": VIEW,  # what it needs depends on the change: the operation asks
+    "rollout": CHANGE,
 }
 
 
 class FlagSerializer(serializers.ModelSerializer[Flag]):
-    """A switch in one environment.
+    """A flag in one environment.
 
     `about_…` and `state_reason` are empty also where the caller may not know what it was killed for.
     """
@@ -62,6 +76,10 @@ class FlagSerializer(serializers.ModelSerializer[Flag]):
             "services",
             "blast_radius",
             "rollback_expectation",
+            "kind",
+            "type",
+            "definition",
+            "expires_on",
             "state",
             "state_reason",
             "state_changed_at",
@@ -108,8 +126,18 @@ class KillPreviewSerializer(serializers.Serializer[KillPreview]):
     waits_seconds = serializers.IntegerField(help_text="after which every process answers so")
 
 
+class TriedSerializer(serializers.Serializer[Evaluation]):
+    """What programs would get. Without a value they use their own default; `error` says why they must."""
+
+    value = serializers.JSONField(allow_null=True)
+    variant = serializers.CharField(allow_null=True)
+    reason = serializers.CharField()
+    error = serializers.CharField(allow_blank=True)
+    metadata = serializers.DictField()
+
+
 class FlagFilter(django_filters.FilterSet):
-    """By key, environment, owner, service and state."""
+    """By key, environment, owner, service, state, kind and type."""
 
     environment = django_filters.CharFilter(field_name="environment__slug", label="slug of an environment")
     owner = django_filters.NumberFilter(field_name="owner_id", label="id of a team")
@@ -117,7 +145,7 @@ class FlagFilter(django_filters.FilterSet):
 
     class Meta:
         model = Flag
-        fields = ("key", "state")
+        fields = ("key", "state", "kind", "type")
 
     def of_service(self, rows: QuerySet[Flag], name: str, value: Any) -> QuerySet[Flag]:
         return rows.filter(pk__in=Flag.services.through.objects.filter(service_id=value).values("flag_id"))
@@ -133,7 +161,7 @@ def _verb(request: Any) -> Callable[[Any], Any]:
 
 
 class FlagViewSet(PortalReadOnlyViewSet):
-    """Kill switches. Programs ask for their values under /ofrep/v1/."""
+    """Flags. Programs ask for their values under /ofrep/v1/."""
 
     scope_area = "flags"
     # Grants on a flag and leading its team allow what groups don't: `inputs` and the operations decide.
@@ -187,13 +215,13 @@ class FlagViewSet(PortalReadOnlyViewSet):
     @_verb(KillInput)
     @action(detail=True, methods=["post"])
     def kill(self, request: Request, pk: str) -> Response:
-        """Make it answer false, in every process within 2 seconds. A repeat changes nothing."""
+        """Make it answer its `off` variant, in every process within 2 seconds. A repeat changes nothing."""
         return self._run(operations.kill, **self.inputs(KillInput))
 
     @_verb(KillInput)
     @action(detail=True, methods=["post"], url_path="bring-back")
     def bring_back(self, request: Request, pk: str) -> Response:
-        """Make a killed flag answer true again. A repeat changes nothing."""
+        """Make a killed flag answer by its definition again. A repeat changes nothing."""
         return self._run(operations.bring_back, **self.inputs(KillInput))
 
     @_verb(ReasonInput)
@@ -205,7 +233,7 @@ class FlagViewSet(PortalReadOnlyViewSet):
     @_verb(ReasonInput)
     @action(detail=True, methods=["post"])
     def enable(self, request: Request, pk: str) -> Response:
-        """Make a disabled flag answer true. 409 while it is killed."""
+        """Make a disabled flag answer by its definition. 409 while it is killed."""
         return self._run(operations.enable, **self.inputs(ReasonInput))
 
     @extend_schema(responses=KillPreviewSerializer)
@@ -214,3 +242,37 @@ class FlagViewSet(PortalReadOnlyViewSet):
         """What a kill would change, and for whom. Nothing is changed."""
         user = request.user if isinstance(request.user, User) else None
         return Response(KillPreviewSerializer(preview_kill(self.get_object(), user=user)).data)
+
+    @extend_schema(request=TryInput, responses=TriedSerializer)
+    @action(detail=True, methods=["post"], url_path="try")
+    def try_it(self, request: Request, pk: str) -> Response:
+        """What it would answer to a context, if wanted by another definition. Nothing is changed."""
+        given = self.inputs(TryInput)
+        if given.get("definition") is not None:
+            read_definition(self.row.type, given["definition"])
+        return Response(TriedSerializer(try_out(self.row, given["context"], given.get("definition"))).data)
+
+    @extend_schema(request=ScheduleInput, responses={201: FlagChangeSerializer})
+    @action(detail=True, methods=["post"])
+    def schedule(self, request: Request, pk: str) -> Response:
+        """Have it changed at an instant, on behalf of the caller."""
+        self._may_schedule()
+        given = self.inputs(ScheduleInput)
+        version = self.expected_version(self.row)
+        made = self.perform(operations.schedule_change, self.row.pk, **given, expected_version=version)
+        return Response(FlagChangeSerializer(made).data, status=201)
+
+    @extend_schema(request=RolloutInput, responses={201: FlagChangeSerializer(many=True)})
+    @action(detail=True, methods=["post"])
+    def rollout(self, request: Request, pk: str) -> Response:
+        """Have ever more people get a variant, step by step; whoever has it keeps it."""
+        given = self.inputs(RolloutInput)
+        version = self.expected_version(self.row)
+        made = self.perform(operations.schedule_rollout, self.row.pk, **given, expected_version=version)
+        return Response(FlagChangeSerializer(made, many=True).data, status=201)
+
+    def _may_schedule(self) -> None:
+        """Whoever may neither switch nor edit it is refused before the body is looked at."""
+        user = self.request.user
+        if not (user_may(user, CHANGE, self.row) or user_may(user, KILL, self.row)):
+            authorize(self.actor, self.row, CHANGE)

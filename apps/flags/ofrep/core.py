@@ -19,6 +19,7 @@ MAX_TOKEN_LENGTH = 200
 MAX_ECHOED = 100
 BULK = "/ofrep/v1/evaluate/flags"
 JSON = (("Content-Type", "application/json"),)
+_STATUS = {"TARGETING_KEY_MISSING": 400, "GENERAL": 500}
 ALLOW = (("Allow", "POST, OPTIONS"),)
 
 
@@ -128,23 +129,24 @@ def refuse_head(head: Head) -> Answer | None:
 
 def respond(target: Target, head: Head, body: bytes, snapshot: Snapshot) -> Answer:
     """The answer to an admitted request with a whole body."""
-    refused = _refuse_body(body, target.key)
-    if refused is not None:
-        return refused
+    context = _context(body, target.key)
+    if isinstance(context, Answer):
+        return context
     found = snapshot.environment(head.environment)
     if found is None:
         known = ", ".join(snapshot.environments) or "none yet"
         named = (head.environment or "")[:MAX_ECHOED]
         return failure(400, f"There is no environment {named!r} for X-Environment. Known: {known}.", key=target.key)
     if target.key is None:
-        etag = (("ETag", found.etag),)
-        if head.if_none_match is not None and _matches(head.if_none_match, found.etag):
+        content, tag = found.all(context)
+        etag = (("ETag", tag),)
+        if head.if_none_match is not None and _matches(head.if_none_match, tag):
             return Answer(304, b"", etag)
-        return Answer(200, found.bulk, (*JSON, *etag))
-    content = found.bodies.get(target.key)
-    if content is None:
+        return Answer(200, content, (*JSON, *etag))
+    answered = found.one(target.key, context)
+    if answered is None:
         return failure(404, "There is no such flag in this environment.", code="FLAG_NOT_FOUND", key=target.key)
-    return Answer(200, content)
+    return Answer(_STATUS.get(answered.error, 200), answered.body)
 
 
 def _matches(given: str, etag: str) -> bool:
@@ -153,8 +155,8 @@ def _matches(given: str, etag: str) -> bool:
     return etag in tags or "*" in tags
 
 
-def _refuse_body(body: bytes, key: str | None) -> Answer | None:
-    """Why this is no evaluation request; None for one."""
+def _context(body: bytes, key: str | None) -> dict[str, Any] | Answer:
+    """Who asks, or why this is no evaluation request."""
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -168,7 +170,7 @@ def _refuse_body(body: bytes, key: str | None) -> Answer | None:
         return failure(400, "`context` must be a JSON object.", code="INVALID_CONTEXT", key=key)
     if not isinstance(context.get("targetingKey", ""), str):
         return failure(400, "`context.targetingKey` must be a string.", code="INVALID_CONTEXT", key=key)
-    return None
+    return context
 
 
 def _fault(document: Any, body: bytes) -> str:

@@ -9,8 +9,8 @@ from typing import NamedTuple
 from django.db import connections
 
 from apps.catalog.models import Environment
-from apps.flags.models import Flag, FlagRevision
-from apps.flags.snapshot import Row, Snapshot
+from apps.flags.models import Flag, FlagRevision, Segment
+from apps.flags.snapshot import COLUMNS, Row, Snapshot
 from apps.foundation.clock import now
 from apps.people.models import ApiToken
 from apps.people.queries import covers, usable_tokens
@@ -40,8 +40,9 @@ def read_mark() -> Mark:
 def read_snapshot(mark: Mark) -> Snapshot:
     """All flags. Read after `mark`, they are as new as it, or newer, and then the next mark differs."""
     number, environments = mark
-    rows = Flag.objects.using(ALIAS).order_by().values_list("environment__slug", "key", "state", "version")
-    return Snapshot(number, [slug for _, slug in environments], [Row(*row) for row in rows])
+    rows = Flag.objects.using(ALIAS).order_by().values_list(*COLUMNS)
+    segments = dict(Segment.objects.using(ALIAS).order_by().values_list("key", "definition"))
+    return Snapshot(number, [slug for _, slug in environments], [Row(*row) for row in rows], segments)
 
 
 def read_tokens(digests: Collection[str]) -> dict[str, Known]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+from apps.catalog.models import Change
+from apps.catalog.operations import NewChange, record_changes
 from apps.engine.operations import publish
 from apps.flags.events import FlagEvent
 from apps.flags.models import Flag, FlagRevision
@@ -46,11 +48,16 @@ def locked_flag(
     return flag, revision
 
 
-def finish(flag: Flag, revision: FlagRevision, event: type[E], *, reason: str, about: Subject, actor: Actor) -> int:
-    """Raise the number by which every process knows that something changed, and tell of it; the event's id."""
+def raise_revision(revision: FlagRevision) -> None:
+    """The locked number grows: every process reads the flags anew."""
     revision.number += 1
     revision.changed_at = now()
     revision.save(update_fields=["number", "changed_at"])
+
+
+def finish(flag: Flag, revision: FlagRevision, event: type[E], *, reason: str, about: Subject, actor: Actor) -> int:
+    """Raise the number by which every process knows that something changed, and tell of it; the event's id."""
+    raise_revision(revision)
     told = event(
         flag_id=flag.pk,
         key=flag.key,
@@ -61,3 +68,22 @@ def finish(flag: Flag, revision: FlagRevision, event: type[E], *, reason: str, a
         about_key=about.key,
     )
     return publish(told, subject=subject_of(flag), actor=actor)
+
+
+def record_change(flag: Flag, done: str, actor: Actor) -> None:
+    """What changed, for those who look at one of its services; recorded by the portal, on behalf of who did it."""
+    changes = [
+        NewChange(
+            title=f"Flag {flag.key} {done}"[:300],
+            kind=Change.Kind.FLAG,
+            service_id=service_id,
+            environment_id=flag.environment_id,
+            version=str(flag.version),
+            author=actor.name[:120],
+            source="flags",
+            dedup_key=f"flag:{flag.pk}:{flag.version}:{service_id or ''}",
+            labels={"flag": flag.key, "state": flag.state},
+        )
+        for service_id in flag.services.order_by("pk").values_list("pk", flat=True) or [None]
+    ]
+    record_changes(changes, actor=Actor.system("flags"))

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypedDict, Unpack, cast
+from datetime import date
+from types import EllipsisType
+from typing import Any, TypedDict, Unpack, cast
+
+from django.db.models import TextChoices
 
 from apps.catalog.models import Environment, Service, Team
+from apps.flags.evaluation.definitions import switch_definition
 from apps.flags.events import FlagCreated, FlagEdited
 from apps.flags.models import Flag
-from apps.flags.operations.changing import finish, lock_revision, locked_flag
+from apps.flags.operations.changing import finish, lock_revision, locked_flag, record_change
 from apps.flags.operations.checking import MAX_TEXT, checked, key_of
+from apps.flags.operations.defining import broken_by, checked_definition
 from apps.flags.permissions import CHANGE, may_add_for, require_add_somewhere
 from apps.foundation.actor import Actor
 from apps.foundation.checking import checked_text, invalid
-from apps.foundation.errors import Forbidden
+from apps.foundation.errors import Conflict, Forbidden
 from apps.foundation.operations import operation
 from apps.foundation.subjects import Subject
 
@@ -23,7 +29,7 @@ _MOST = {"name": 120, "description": MAX_TEXT, "blast_radius": MAX_TEXT, "rollba
 
 
 class FlagTexts(TypedDict, total=False):
-    """What describes a flag."""
+    """What describes a flag in words."""
 
     name: str
     description: str
@@ -41,14 +47,18 @@ def create_flag(
     blast_radius: str,
     rollback_expectation: str,
     description: str = "",
+    kind: str = Flag.Kind.KILL_SWITCH,
+    value_type: str = Flag.Type.BOOLEAN,
+    definition: Any = None,
+    expires_on: date | None = None,
     service_ids: Sequence[int] = (),
     reason: str = "",
     actor: Actor,
 ) -> Flag:
-    """Make a flag that is on. Its key and its environment stay as they are: programs ask for them.
+    """Make a flag that is on. Its key, environment and type of value stay as they are: programs ask for them.
 
-    Needs `flags.add_flag` or to lead the owning team. Raises Forbidden, Conflict when the environment has this key
-    already, and Invalid.
+    Without a definition it is a plain switch, which only a boolean can be. Needs `flags.add_flag` or to lead the owning
+    team. Raises Forbidden, Conflict when the environment has this key already, and Invalid.
     """
     require_add_somewhere(actor)
     revision = lock_revision()
@@ -63,6 +73,12 @@ def create_flag(
         "rollback_expectation": rollback_expectation,
     }
     flag = Flag(key=key_of(key), environment=environment, owner=owner, **_texts(given))
+    flag.kind, flag.type, flag.expires_on = (
+        _chosen("kind", kind, Flag.Kind),
+        _chosen("type", value_type, Flag.Type),
+        expires_on,
+    )
+    flag.definition = checked_definition(flag, switch_definition() if definition is None else definition)
     flag.state_changed_by_id = actor.user_id
     services = _services(service_ids)
     checked(flag).save()
@@ -78,12 +94,18 @@ def edit_flag(
     *,
     owner_id: int | None = None,
     service_ids: Sequence[int] | None = None,
+    kind: str | None = None,
+    definition: Any = None,
+    expires_on: date | EllipsisType | None = ...,
     reason: str = "",
     expected_version: int | None = None,
     actor: Actor,
     **given: Unpack[FlagTexts],
 ) -> Flag:
     """Change what is named; the rest stays, and the same values change nothing.
+
+    A definition takes the place of the whole one before, in every process within 2 seconds. `expires_on` None takes the
+    day away.
 
     Needs `flags.change_flag` (for all, or granted on it) or to lead the owning team; another owner also that of the
     new one. Raises NotFound, Forbidden, PreconditionFailed, Invalid.
@@ -93,6 +115,12 @@ def edit_flag(
     for name, value in _texts(given).items():
         changed |= getattr(flag, name) != value
         setattr(flag, name, value)
+    rules = flag.definition if definition is None else _replaced(flag, definition)
+    chosen = flag.kind if kind is None else _chosen("kind", kind, Flag.Kind)
+    day = flag.expires_on if isinstance(expires_on, EllipsisType) else expires_on
+    redefined = flag.definition != rules
+    changed |= (flag.kind, flag.definition, flag.expires_on) != (chosen, rules, day)
+    flag.kind, flag.definition, flag.expires_on = chosen, rules, day
     if owner_id is not None and owner_id != flag.owner_id:
         flag.owner, changed = _owner(owner_id, actor), True
     services = None if service_ids is None else _services(service_ids)
@@ -105,7 +133,26 @@ def edit_flag(
     if services is not None:
         flag.services.set(services)
     finish(flag, revision, FlagEdited, reason=reason, about=_NOTHING, actor=actor)
+    if redefined:
+        record_change(flag, "answers by other rules", actor)
     return flag
+
+
+def _replaced(flag: Flag, definition: Any) -> dict[str, Any]:
+    """A new definition for a flag that others may need. Raises Invalid, and Conflict where they would break."""
+    found = checked_definition(flag, definition)
+    if broken := broken_by(flag, found["variants"]):
+        raise Conflict(
+            f"{', '.join(broken[:3])} need variants of {flag.key} that would go: change their prerequisites first.",
+            code="variant_needed",
+        )
+    return found
+
+
+def _chosen(name: str, value: str, choices: type[TextChoices]) -> str:
+    if value not in choices.values:
+        raise invalid(name, f"Choose one of {', '.join(choices.values)}.")
+    return value
 
 
 def _texts(given: FlagTexts) -> FlagTexts:

@@ -1,12 +1,10 @@
-"""The states of a kill switch: on, killed, disabled."""
+"""The states of a flag: on, killed, disabled."""
 
 from __future__ import annotations
 
-from apps.catalog.models import Change
-from apps.catalog.operations import NewChange, record_changes
 from apps.flags.events import FlagBroughtBack, FlagDisabled, FlagEnabled, FlagEvent, FlagKilled
 from apps.flags.models import Flag, FlagRevision
-from apps.flags.operations.changing import finish, locked_flag
+from apps.flags.operations.changing import finish, locked_flag, record_change
 from apps.flags.operations.checking import about_subject, reason_of
 from apps.flags.permissions import CHANGE, KILL
 from apps.flags.queries import about_of
@@ -18,8 +16,8 @@ from apps.foundation.subjects import Subject
 
 _NOTHING = Subject("", "")
 _DONE = {
-    Flag.State.ON: "answers true again",
-    Flag.State.KILLED: "was killed: it answers false",
+    Flag.State.ON: "is on again",
+    Flag.State.KILLED: "was killed",
     Flag.State.DISABLED: "was disabled: callers use their own default",
 }
 
@@ -28,7 +26,9 @@ _DONE = {
 def kill(
     flag_id: int, *, reason: str, about: Subject | None = None, expected_version: int | None = None, actor: Actor
 ) -> Flag:
-    """Make the flag answer false in every process within 2 seconds. A disabled one too. A repeat changes nothing.
+    """Make the flag answer its `off` variant, a switch false, in every process within 2 seconds. A disabled one too.
+
+    A repeat changes nothing.
 
     `about` links what it was killed for, for example an incident that the actor sees. It is recorded as a change of
     each of the flag's services. Needs `flags.kill_flag` (for all, or granted on it) or to lead the owning team. Raises
@@ -47,7 +47,7 @@ def kill(
 def bring_back(
     flag_id: int, *, reason: str, about: Subject | None = None, expected_version: int | None = None, actor: Actor
 ) -> Flag:
-    """Make a killed flag answer true again, likewise. One that is on stays so: a repeat changes nothing.
+    """Make a killed flag answer by its definition again, likewise. One that is on stays so: a repeat changes nothing.
 
     The event is about what the flag had been killed for unless `about` says otherwise. Who may is as for `kill`. Raises
     also Conflict for a disabled flag, which `enable` turns on.
@@ -84,7 +84,7 @@ def disable(flag_id: int, *, reason: str, expected_version: int | None = None, a
 
 @operation
 def enable(flag_id: int, *, reason: str, expected_version: int | None = None, actor: Actor) -> Flag:
-    """Make a disabled flag answer true. One that is on stays so: a repeat changes nothing.
+    """Make a disabled flag answer by its definition. One that is on stays so: a repeat changes nothing.
 
     Who may is as for `disable`. Raises also Conflict for a killed flag, which `bring_back` turns on.
     """
@@ -115,23 +115,4 @@ def _switch(
     flag.version += 1
     flag.save()
     finish(flag, revision, event, reason=reason, about=about, actor=actor)
-    _record_change(flag, actor)
-
-
-def _record_change(flag: Flag, actor: Actor) -> None:
-    """What changed, for those who look at one of its services; recorded by the portal, on behalf of who did it."""
-    changes = [
-        NewChange(
-            title=f"Flag {flag.key} {_DONE[Flag.State(flag.state)]}"[:300],
-            kind=Change.Kind.FLAG,
-            service_id=service_id,
-            environment_id=flag.environment_id,
-            version=str(flag.version),
-            author=actor.name[:120],
-            source="flags",
-            dedup_key=f"flag:{flag.pk}:{flag.version}:{service_id or ''}",
-            labels={"flag": flag.key, "state": flag.state},
-        )
-        for service_id in flag.services.order_by("pk").values_list("pk", flat=True) or [None]
-    ]
-    record_changes(changes, actor=Actor.system("flags"))
+    record_change(flag, _DONE[Flag.State(flag.state)], actor)

@@ -1,0 +1,71 @@
+"""Definitions as people write them: YAML, whose mistakes are told with line and column."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import yaml
+from django import forms
+from unfold.widgets import UnfoldAdminTextareaWidget
+
+from apps.flags.evaluation.definitions import BadDefinition, place_text
+from apps.policies.documents import Document, read
+
+_LOOK = {"rows": 16, "spellcheck": "false", "autocomplete": "off", "wrap": "off", "style": "font-family: monospace"}
+
+
+class _Dumper(yaml.SafeDumper):
+    """Lists and mappings of scalars stay on one line, as people write them."""
+
+
+def _written_short(dumper: yaml.SafeDumper, found: dict[Any, Any]) -> yaml.Node:
+    plain = all(not isinstance(value, dict | list) for value in found.values())
+    return dumper.represent_mapping("tag:yaml.org,2002:map", found.items(), flow_style=plain and len(found) <= 4)  # noqa: PLR2004  # what fits a line
+
+
+_Dumper.add_representer(dict, _written_short)
+
+
+def as_yaml(definition: Any) -> str:
+    """A definition as text."""
+    return yaml.dump(definition, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
+
+
+class DefinitionField(forms.CharField):
+    """A text in YAML, cleaned into the definition; what is wrong stands at its line."""
+
+    widget = UnfoldAdminTextareaWidget(attrs=_LOOK)
+
+    def __init__(self, *, check: Callable[[Any], Any] | None = None, **kwargs: Any) -> None:
+        super().__init__(max_length=64 * 1024, strip=False, **kwargs)
+        self.check = check
+
+    def prepare_value(self, value: Any) -> str:
+        return value if isinstance(value, str) else as_yaml(value)
+
+    def clean(self, value: Any) -> Any:
+        text = super().clean(value)
+        if not text.strip():
+            return None
+        document = read(text)
+        if document.problems:
+            raise forms.ValidationError([_at(each.line, each.column, each.message) for each in document.problems])
+        if self.check is not None:
+            try:
+                self.check(document.value)
+            except BadDefinition as error:
+                raise forms.ValidationError(_placed(document, error)) from error
+        return document.value
+
+
+def _placed(document: Document, error: BadDefinition) -> list[str]:
+    found = []
+    for where, sentence in error.mistakes:
+        problem, place = document.problem(where, sentence), place_text(where)
+        found.append(_at(problem.line, problem.column, f"{place}: {sentence}" if place else sentence))
+    return found
+
+
+def _at(line: int, column: int, sentence: str) -> str:
+    return f"Line {line}, column {column}: {sentence}" if line else sentence
