@@ -310,3 +310,76 @@ class RoleBinding(models.Model):
 
     def __str__(self) -> str:
         return f"{self.role} of {self.team or 'every team'}"
+
+
+class CalendarFeed(models.Model):
+    """A secret address at which a calendar program reads shifts: its owner's, or a rotation's, or a team's.
+
+    Only the digest of its token is kept. It shows what its owner may see, and nothing once the account is closed.
+    """
+
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="calendar_feeds")
+    rotation = models.ForeignKey(Rotation, on_delete=models.CASCADE, null=True, blank=True, related_name="feeds")
+    team = models.ForeignKey("catalog.Team", on_delete=models.CASCADE, null=True, blank=True, related_name="feeds")
+    prefix = models.CharField(max_length=12, help_text="the first characters, to recognise it by")
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    created_at = models.DateTimeField(default=now)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    last_read_at = models.DateTimeField(null=True, blank=True)
+
+    history = TrackedHistory(excluded_fields=["digest", "last_read_at"])
+
+    class Meta:
+        ordering: ClassVar = ["-created_at", "-id"]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(rotation__isnull=True) | Q(team__isnull=True), name="feed_is_of_one_thing"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        if self.rotation is not None:
+            return f"the rotation {self.rotation.name}"
+        return f"the team {self.team.name}" if self.team is not None else f"the shifts of {self.owner.name}"
+
+
+class RotationWatch(models.Model):
+    """What was last told about a rotation's shifts. Hot, without history.
+
+    `changed_at` is when anything last changed who is on call. While a notice waits, `before` holds the shifts of the
+    weeks from `since` on as they were before the first change of the bundle; `run` counts the bundles. `knows` are
+    those who made every change of it or were told otherwise, `changed_by` whoever made one. Reminders that fell due
+    until `reminded_until` were sent; `remind_at` is when the next one may be.
+    """
+
+    rotation = models.OneToOneField(Rotation, on_delete=models.CASCADE, primary_key=True, related_name="watch")
+    changed_at = models.DateTimeField(default=now)
+    run = models.PositiveIntegerField(default=0)
+    since = models.DateTimeField(null=True, blank=True)
+    before = models.JSONField(default=list)
+    knows = models.JSONField(default=list)
+    changed_by = models.JSONField(default=list)
+    reminded_until = models.DateTimeField(default=now)
+    remind_at = models.DateTimeField(default=now, db_index=True)
+
+    def __str__(self) -> str:
+        return f"what was told about {self.rotation_id}"
+
+
+class ShiftReminder(models.Model):
+    """How long before a shift its person is reminded; who has no row is reminded a day before."""
+
+    class Lead(models.TextChoices):
+        NONE = "none", "no reminder"
+        HOUR = "hour", "an hour before"
+        DAY = "day", "a day before"
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, primary_key=True, related_name="shift_reminder"
+    )
+    lead = models.CharField(max_length=5, choices=Lead, default=Lead.DAY)
+
+    history = TrackedHistory()
+
+    def __str__(self) -> str:
+        return f"{self.user}: {self.get_lead_display()}"

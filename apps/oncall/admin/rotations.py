@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
@@ -9,15 +10,18 @@ from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
+from django.urls import URLPattern, path, reverse
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
 from apps.catalog.permissions import leads_any_team
 from apps.foundation.clock import now
 from apps.oncall import operations
+from apps.oncall.admin.calendar_page import calendar_view
 from apps.oncall.admin.cover_forms import CoverageForm, CoverForm, PauseForm, SwapForm
+from apps.oncall.admin.fairness_page import fairness_view
 from apps.oncall.admin.forms import EditRotationForm, NewLayerForm, NewRotationForm
+from apps.oncall.admin.shift_page import shift_view
 from apps.oncall.admin.showing import handoff_text, layers_table, two_weeks
 from apps.oncall.models import Coverage, Layer, Override, Pause, Rotation, Swap
 from apps.oncall.permissions import may_edit
@@ -111,6 +115,15 @@ class RotationAdmin(ReadOnlyAdmin, PortalModelAdmin):
     inlines: ClassVar[list[Any]] = [OverrideInline, CoverageInline, PauseInline, SwapInline]
     actions_list = ("new",)
     actions_detail = ("cover", "cover_besides", "offer", "add_layer", "pause", "edit", "remove")
+
+    def get_urls(self) -> list[URLPattern]:
+        site, wrap = self.admin_site, self.admin_site.admin_view
+        return [
+            path("calendar/", wrap(partial(calendar_view, site=site)), name="oncall_rotation_calendar"),
+            path("fairness/", wrap(partial(fairness_view, site=site)), name="oncall_rotation_fairness"),
+            path("<path:object_id>/shift/", wrap(partial(shift_view, site=site)), name="oncall_rotation_shift"),
+            *super().get_urls(),
+        ]
 
     def visible_to(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return visible_rotations(request.user).prefetch_related("layers")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -78,11 +78,22 @@ def two_weeks(rotation: Rotation, zone: str) -> str:
     names = {user.pk: user.name for user in User.objects.filter(pk__in=wanted)}
     rows = [_row(shift, names, ZoneInfo(zone)) for shift in found]
     rows += [
-        {"starts_at": begins.astimezone(ZoneInfo(zone)), "ends_at": ends.astimezone(ZoneInfo(zone)), "name": ""}
+        {
+            "at": begins,
+            "starts_at": _reading(begins, ZoneInfo(zone)),
+            "ends_at": _reading(ends, ZoneInfo(zone)),
+            "name": "",
+        }
         for begins, ends in gaps(found, start, end)
     ]
-    rows.sort(key=lambda row: row["starts_at"])
-    return render_to_string("oncall/weeks.html", {"rows": rows, "zone": zone})
+    rows.sort(key=lambda row: row["at"])
+    url = f"{reverse('admin:oncall_rotation_calendar')}?rotation={rotation.pk}"
+    return render_to_string("oncall/weeks.html", {"rows": rows, "zone": zone, "calendar_url": url})
+
+
+def _reading(at: datetime, zone: ZoneInfo) -> datetime:
+    """What clocks show, without a zone: the template's filter would turn an instant into UTC again."""
+    return at.astimezone(zone).replace(tzinfo=None)
 
 
 def _row(shift: Shift, names: dict[int, str], zone: ZoneInfo) -> dict[str, Any]:
@@ -93,8 +104,9 @@ def _row(shift: Shift, names: dict[int, str], zone: ZoneInfo) -> dict[str, Any]:
     elif shift.coverage_id is not None:
         kind, why = "besides", shift.reason
     return {
-        "starts_at": shift.starts_at.astimezone(zone),
-        "ends_at": shift.ends_at.astimezone(zone),
+        "at": shift.starts_at,
+        "starts_at": _reading(shift.starts_at, zone),
+        "ends_at": _reading(shift.ends_at, zone),
         "name": names.get(shift.user_id, ""),
         "kind": kind,
         "why": why,

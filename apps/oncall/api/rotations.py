@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import QuerySet
@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from apps.foundation.clock import now
 from apps.foundation.errors import Invalid
 from apps.oncall import operations
-from apps.oncall.api.fields import row_id
+from apps.oncall.api.fields import instant_of, row_id
 from apps.oncall.api.layers import LayerFields
 from apps.oncall.models import Rotation
 from apps.oncall.permissions import require_edit_somewhere
@@ -193,8 +193,8 @@ class RotationViewSet(PortalReadOnlyViewSet):
     def shifts(self, request: Request, pk: str) -> Response:
         """Who is on call when, in a window of at most 400 days, and where nobody is."""
         rotation = self.get_object()
-        start = _instant(request, "start") or now()
-        end = _instant(request, "end") or start + _DEFAULT_WINDOW
+        start = instant_of(request, "start") or now()
+        end = instant_of(request, "end") or start + _DEFAULT_WINDOW
         if not start < end <= start + LONGEST_WINDOW:
             sentence = "`end` must be after `start`, by at most 400 days."
             raise Invalid(sentence, fields={"end": [sentence]})
@@ -218,16 +218,3 @@ class RotationViewSet(PortalReadOnlyViewSet):
             "gaps": [{"starts_at": begins, "ends_at": ends} for begins, ends in gaps(found, start, end)],
         }
         return Response(ShiftsSerializer(data).data)
-
-
-def _instant(request: Request, name: str) -> datetime | None:
-    """An instant of the query. Raises Invalid for what is none, or lies beyond what calendars can hold."""
-    given = request.query_params.get(name)
-    if given is None:
-        return None
-    try:
-        found: datetime = serializers.DateTimeField(default_timezone=UTC).to_internal_value(given)
-    except serializers.ValidationError as error:
-        raise Invalid(f"`{name}` is no instant.", fields={name: [str(error.detail[0])]}) from error  # type: ignore[index]  # a list here
-    operations.check_instant(found, name)
-    return found

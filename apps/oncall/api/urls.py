@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rest_framework.routers import BaseRouter
 
-from apps.oncall.api import covering, layers, pausing, rotations, swapping
+from apps.oncall.api import covering, feeds, layers, pausing, reports, rotations, swapping
 
 
 def register(router: BaseRouter) -> None:
@@ -19,3 +19,5 @@ def register(router: BaseRouter) -> None:
     router.register("swaps", swapping.SwapViewSet, basename="swap")
     router.register("role-bindings", covering.RoleBindingViewSet, basename="role-binding")
     router.register("oncall", covering.OnCallViewSet, basename="oncall")
+    router.register("oncall", reports.OnCallReportViewSet, basename="oncall-report")
+    router.register("calendar-feeds", feeds.CalendarFeedViewSet, basename="calendar-feed")

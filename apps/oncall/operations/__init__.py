@@ -4,6 +4,7 @@ from apps.oncall.operations.binding import bind_role, unbind_role
 from apps.oncall.operations.checking import check_instant
 from apps.oncall.operations.coverage import add_coverage, cancel_coverage
 from apps.oncall.operations.covering import add_override, cancel_override
+from apps.oncall.operations.feeds import create_feed, revoke_feed, rotate_feed, set_reminder
 from apps.oncall.operations.holidays import (
     create_holiday_calendar,
     delete_holiday_calendar,
@@ -32,6 +33,7 @@ __all__ = [
     "cancel_coverage",
     "cancel_override",
     "check_instant",
+    "create_feed",
     "create_holiday_calendar",
     "create_rotation",
     "decline_swap",
@@ -43,7 +45,10 @@ __all__ = [
     "pause",
     "request_swap",
     "resume",
+    "revoke_feed",
+    "rotate_feed",
     "set_members",
+    "set_reminder",
     "take_swap",
     "unbind_role",
     "update_holiday_calendar",

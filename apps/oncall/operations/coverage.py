@@ -13,6 +13,7 @@ from apps.foundation.operations import operation
 from apps.oncall.events import CoverageAdded, CoverageCancelled
 from apps.oncall.models import Coverage
 from apps.oncall.operations.checking import active_user, check_interval, locked_rotation, subject_of
+from apps.oncall.operations.watching import remember
 from apps.oncall.permissions import require_cover
 
 MOST_AT_ONCE = 50
@@ -49,9 +50,11 @@ def add_coverage(
     for user_id in wanted:
         row = there.get(user_id)
         if row is None:
+            user = active_user(user_id)
+            remember(rotation, actor)
             row = Coverage.objects.create(
                 rotation=rotation,
-                user=active_user(user_id),
+                user=user,
                 starts_at=starts_at,
                 ends_at=ends_at,
                 reason=reason[:200],
@@ -86,6 +89,7 @@ def cancel_coverage(coverage_id: int, *, reason: str = "", actor: Actor) -> Cove
         return row
     if row.ends_at <= now():
         raise Conflict("This coverage is over already.", code="coverage_is_over")
+    remember(rotation, actor)
     row.cancelled_at = now()
     row.save(update_fields=["cancelled_at"])
     event = CoverageCancelled(rotation_id=rotation.pk, coverage_id=row.pk, user_id=row.user_id)

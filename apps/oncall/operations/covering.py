@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
 from apps.engine.operations import publish
@@ -12,6 +13,8 @@ from apps.foundation.operations import operation
 from apps.oncall.events import OverrideAdded, OverrideCancelled, SwapGivenBack
 from apps.oncall.models import Override, Rotation, Swap
 from apps.oncall.operations.checking import active_user, check_interval, locked_rotation, subject_of
+from apps.oncall.operations.swap_messages import tell_given_back
+from apps.oncall.operations.watching import remember
 from apps.oncall.permissions import require_cover
 from apps.people.models import User
 
@@ -79,7 +82,10 @@ def cancel_override(override_id: int, *, reason: str = "", actor: Actor) -> Over
     swap = Swap.objects.select_for_update(of=("self",)).filter(override=override).first()
     if swap is not None and override.starts_at > now():
         reopen(rotation, swap, actor)
-    take_off(rotation, override, actor)
+        tell_given_back(rotation, swap, override.user_id, actor)
+        take_off(rotation, override, actor, told=(swap.user_id, override.user_id))
+    else:
+        take_off(rotation, override, actor)
     return override
 
 
@@ -91,8 +97,10 @@ def put_on(
     interval: tuple[datetime, datetime],
     reason: str,
     actor: Actor,
+    told: Collection[int] = (),
 ) -> Override:
-    """Write an override that is checked already; the rotation is locked."""
+    """Write an override that is checked already; the rotation is locked. `told` hear of it in another way."""
+    remember(rotation, actor, told=told)
     override = Override.objects.create(
         rotation=rotation,
         user_id=user_id,
@@ -115,8 +123,9 @@ def put_on(
     return override
 
 
-def take_off(rotation: Rotation, override: Override, actor: Actor) -> None:
-    """Cancel an override that stands; the rotation is locked."""
+def take_off(rotation: Rotation, override: Override, actor: Actor, *, told: Collection[int] = ()) -> None:
+    """Cancel an override that stands; the rotation is locked. `told` hear of it in another way."""
+    remember(rotation, actor, told=told)
     override.cancelled_at = now()
     override.save(update_fields=["cancelled_at"])
     event = OverrideCancelled(rotation_id=rotation.pk, override_id=override.pk, user_id=override.user_id)

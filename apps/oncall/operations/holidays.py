@@ -9,8 +9,9 @@ from apps.foundation.actor import Actor
 from apps.foundation.clock import now
 from apps.foundation.errors import Conflict, Invalid, NotFound
 from apps.foundation.operations import operation
-from apps.oncall.models import HolidayCalendar
+from apps.oncall.models import HolidayCalendar, Rotation
 from apps.oncall.operations.checking import check_row, checked_days
+from apps.oncall.operations.watching import remember
 from apps.oncall.schedule import national_days
 from apps.people.permissions import require
 
@@ -65,6 +66,8 @@ def update_holiday_calendar(
     changes = {key: value for key, value in given.items() if value is not None and value != getattr(calendar, key)}
     if not changes:
         return calendar
+    if set(changes) != {"name"}:
+        _remember_those_who_heed(calendar, actor)
     for key, value in changes.items():
         setattr(calendar, key, value)
     _check_calendar(calendar)
@@ -84,6 +87,14 @@ def delete_holiday_calendar(calendar_id: int, *, reason: str = "", actor: Actor)
     if layer is not None:
         raise Conflict(f"The layer {layer} heeds this calendar.", code="calendar_in_use")
     calendar.delete()
+
+
+def _remember_those_who_heed(calendar: HolidayCalendar, actor: Actor) -> None:
+    """Their shifts change with the calendar. Rotations are locked in the order of their ids."""
+    heeding = Rotation.objects.filter(layers__holiday_calendar=calendar).exclude(layers__holiday_rule="ignore")
+    ids = set(heeding.values_list("pk", flat=True))
+    for rotation in Rotation.objects.select_for_update(of=("self",)).filter(pk__in=ids).order_by("pk"):
+        remember(rotation, actor)
 
 
 def _locked(calendar_id: int) -> HolidayCalendar:

@@ -23,6 +23,7 @@ from apps.oncall.operations.checking import (
     locked_rotation,
     publish_change,
 )
+from apps.oncall.operations.watching import remember
 from apps.oncall.permissions import require_edit
 
 FIELDS = frozenset(
@@ -59,6 +60,7 @@ def add_layer(
     if fields.get("priority") is None:
         highest = rotation.layers.aggregate(highest=Max("priority"))["highest"]
         fields["priority"] = 0 if highest is None else highest + 1
+    remember(rotation, actor)
     layer = made_layer(rotation, name, member_ids=member_ids, **fields)
     publish_change(rotation, f"added the layer {layer.name}", actor)
     return layer
@@ -76,6 +78,7 @@ def update_layer(layer_id: int, *, reason: str = "", actor: Actor, **fields: Any
     changes = {key: value for key, value in _checked(layer, fields).items() if value != getattr(layer, key)}
     if not changes:
         return layer
+    remember(layer.rotation, actor)
     for key, value in changes.items():
         setattr(layer, key, value)
     _check_layer(layer)
@@ -95,6 +98,7 @@ def delete_layer(layer_id: int, *, reason: str = "", actor: Actor) -> None:
     require_edit(actor, layer.rotation.team_id, "oncall.delete_layer")
     if not layer.rotation.layers.exclude(pk=layer.pk).exists():
         raise Conflict("A rotation has at least one layer; delete the rotation instead.", code="last_layer")
+    remember(layer.rotation, actor)
     publish_change(layer.rotation, f"deleted the layer {layer.name}", actor)
     layer.delete()
 

@@ -14,6 +14,7 @@ from apps.foundation.operations import operation
 from apps.oncall.models import Layer, RotationMember
 from apps.oncall.operations.checking import active_user, check_row, locked_rotation, not_past, publish_change
 from apps.oncall.operations.layers import locked_layer
+from apps.oncall.operations.watching import remember
 from apps.oncall.permissions import require_edit
 from apps.oncall.queries.schedules import layer_terms
 from apps.oncall.schedule import next_handoff
@@ -44,7 +45,9 @@ def add_member(
     there = layer.members.filter(user_id=user_id, effective_until__isnull=True).first()
     if there is not None:
         return there
-    member = _place(layer, active_user(user_id), _after_all(layer) if position is None else position, at)
+    user = active_user(user_id)
+    remember(layer.rotation, actor)
+    member = _place(layer, user, _after_all(layer) if position is None else position, at)
     publish_change(layer.rotation, f"added {member.user.name}", actor)
     return member
 
@@ -67,6 +70,7 @@ def end_member(
     if member.effective_until is not None and member.effective_until <= now():
         return member
     until = not_past(effective_until or now(), "effective_until")
+    remember(rotation, actor)
     publish_change(rotation, f"ended the place of {member.user.name}", actor)
     return _ended(member, until)
 
@@ -98,6 +102,7 @@ def set_members(
     if [member.user_id for member in current if member.effective_until is None] == wanted and effective_from is None:
         return current
     at = not_past(effective_from or (next_handoff(layer_terms(layer), now()) if current else now()), "effective_from")
+    remember(layer.rotation, actor)
     position = _after_all(layer)
     for member in current:
         if member.effective_until is None or member.effective_until > at:

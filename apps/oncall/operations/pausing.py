@@ -12,6 +12,7 @@ from apps.foundation.errors import Conflict, Invalid, NotFound
 from apps.foundation.operations import operation
 from apps.oncall.models import Pause, RotationMember
 from apps.oncall.operations.checking import active_user, check_instant, locked_rotation, not_past, publish_change
+from apps.oncall.operations.watching import remember
 from apps.oncall.permissions import require_edit
 
 
@@ -52,6 +53,7 @@ def pause(
         if there.ends_at == ends_at and (starts_at is None or there.starts_at == starts_at):
             return there
         raise Conflict("There is a pause at that time already: end it first.", code="pause_overlaps")
+    remember(rotation, actor)
     made = Pause.objects.create(
         rotation=rotation, user_id=user_id, starts_at=begins, ends_at=ends_at, reason=reason[:200]
     )
@@ -75,6 +77,7 @@ def resume(pause_id: int, *, reason: str = "", actor: Actor) -> Pause | None:
         raise NotFound("There is no such pause.")
     if row.ends_at is not None and row.ends_at <= now():
         return row
+    remember(rotation, actor)
     publish_change(rotation, f"{row.user.name if row.user else 'everybody'} takes turns again", actor)
     if row.starts_at >= now():
         row.delete()

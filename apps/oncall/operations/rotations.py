@@ -7,12 +7,16 @@ from typing import Any
 
 from apps.catalog.models import Team
 from apps.foundation.actor import Actor
+from apps.foundation.clock import now
 from apps.foundation.errors import Conflict, NotFound
 from apps.foundation.operations import operation
 from apps.oncall.models import Rotation
+from apps.oncall.notices import tell_deleted
 from apps.oncall.operations.checking import check_row, locked_rotation, publish_change
 from apps.oncall.operations.layers import made_layer
+from apps.oncall.operations.watching import remember
 from apps.oncall.permissions import require_edit
+from apps.oncall.queries.schedules import schedules_of
 
 
 @operation
@@ -41,6 +45,7 @@ def create_rotation(
     rotation = Rotation(team=team, slug=slug, name=name.strip(), swaps_need_approval=swaps_need_approval)
     check_row(rotation)
     rotation.save()
+    remember(rotation, actor)
     made_layer(rotation, "Main", member_ids=member_ids, **layer)
     publish_change(rotation, "created", actor)
     return rotation
@@ -84,5 +89,9 @@ def delete_rotation(rotation_id: int, *, reason: str = "", actor: Actor) -> None
     bound = rotation.bindings.first()
     if bound is not None:
         raise Conflict(f"The role {bound} means this rotation: bind it to something else first.", code="role_bound")
+    if not actor.is_system:
+        at = now()
+        schedule = schedules_of([rotation.pk], since=at, at=at)[rotation.pk]
+        tell_deleted(rotation, schedule, actor_id=actor.user_id, by=actor.name)
     publish_change(rotation, "deleted", actor)
     rotation.delete()

@@ -13,8 +13,16 @@ from apps.oncall.events import SwapApproved, SwapClosed, SwapRequested, SwapTake
 from apps.oncall.models import Override, Rotation, Swap
 from apps.oncall.operations.checking import active_user, check_interval, locked_rotation, subject_of
 from apps.oncall.operations.covering import put_on, reopen, take_off
+from apps.oncall.operations.swap_messages import (
+    tell_approved,
+    tell_asked,
+    tell_closed,
+    tell_given_back,
+    tell_taken,
+)
 from apps.oncall.permissions import is_editor, require_edit, require_self_or_editor
 from apps.oncall.queries.schedules import shifts_of
+from apps.people.models import User
 
 _UNDECIDED = {Swap.State.OPEN, Swap.State.TO_APPROVE}
 
@@ -70,6 +78,7 @@ def request_swap(
         reason=swap.reason,
     )
     publish(event, subject=subject_of(rotation), actor=actor)
+    tell_asked(rotation, swap, actor)
     return swap
 
 
@@ -107,6 +116,7 @@ def take_swap(swap_id: int, *, user_id: int | None = None, actor: Actor) -> Swap
         to_approve=swap.state == Swap.State.TO_APPROVE,
     )
     publish(event, subject=subject_of(rotation), actor=actor)
+    tell_taken(rotation, swap, actor)
     return swap
 
 
@@ -114,7 +124,8 @@ def take_swap(swap_id: int, *, user_id: int | None = None, actor: Actor) -> Swap
 def approve_swap(swap_id: int, *, reason: str = "", actor: Actor) -> Swap:
     """Let a taken swap hold. A repeat changes nothing. For managers and leads of the team.
 
-    Raises NotFound, Forbidden, and Conflict when it does not wait for that, or when its time is over.
+    Raises NotFound, Forbidden, and Conflict when it does not wait for that, when its time is over, or when the taker
+    can't be on call any more.
     """
     rotation, swap = _locked(swap_id)
     require_edit(actor, rotation.team_id, "oncall.change_rotation")
@@ -123,10 +134,12 @@ def approve_swap(swap_id: int, *, reason: str = "", actor: Actor) -> Swap:
     if swap.state != Swap.State.TO_APPROVE or swap.taker_id is None:
         raise Conflict(f"This offer is {swap.get_state_display()}.", code="swap_is_not_to_approve")
     _check_time(rotation, swap)
+    _check_taker(swap.taker_id)
     swap.approved_at, swap.approved_by_id = now(), actor.user_id
     _hold(rotation, swap, actor)
     event = SwapApproved(rotation_id=rotation.pk, swap_id=swap.pk, user_id=swap.user_id, taker_id=swap.taker_id)
     publish(event, subject=subject_of(rotation), actor=actor)
+    tell_approved(rotation, swap, actor)
     return swap
 
 
@@ -145,9 +158,11 @@ def give_back_swap(swap_id: int, *, reason: str = "", actor: Actor) -> Swap:
     override = Override.objects.select_for_update(of=("self",)).filter(pk=swap.override_id or 0).first()
     if override is not None and override.starts_at <= now():
         raise Conflict("It has begun: cancel the cover, or offer the rest.", code="swap_has_begun")
+    taker_id = swap.taker_id
     reopen(rotation, swap, actor)
+    tell_given_back(rotation, swap, taker_id, actor)
     if override is not None and override.cancelled_at is None:
-        take_off(rotation, override, actor)
+        take_off(rotation, override, actor, told=(swap.user_id, taker_id))
     return swap
 
 
@@ -193,6 +208,16 @@ def _check_time(rotation: Rotation, swap: Swap) -> None:
         raise Conflict(f"{swap.user.name} has no shift in that time any more.", code="no_shift")
 
 
+def _check_taker(taker_id: int) -> None:
+    """Raise Conflict where the taker's account was closed since."""
+    taker = User.objects.get(pk=taker_id)
+    if not taker.is_active:
+        raise Conflict(
+            f"The account of {taker.name} is closed: give the time back, then let somebody else take it.",
+            code="taker_is_gone",
+        )
+
+
 def _hold(rotation: Rotation, swap: Swap, actor: Actor) -> None:
     """Make the override of a taken swap."""
     if swap.taker_id is None:
@@ -200,7 +225,13 @@ def _hold(rotation: Rotation, swap: Swap, actor: Actor) -> None:
     interval = (max(swap.starts_at, now()), swap.ends_at)
     reason = f"swap: {swap.reason}" if swap.reason else "swap"
     swap.override = put_on(
-        rotation, swap.taker_id, replaces_id=swap.user_id, interval=interval, reason=reason, actor=actor
+        rotation,
+        swap.taker_id,
+        replaces_id=swap.user_id,
+        interval=interval,
+        reason=reason,
+        actor=actor,
+        told=(swap.user_id, swap.taker_id),
     )
     swap.state = Swap.State.TAKEN
     swap.save(update_fields=["state", "taker", "taken_at", "approved_at", "approved_by", "override"])
@@ -211,8 +242,10 @@ def _closed(rotation: Rotation, swap: Swap, state: Swap.State, actor: Actor) -> 
         return swap
     if swap.state not in _UNDECIDED:
         raise Conflict(f"This offer is {swap.get_state_display()}.", code="swap_is_decided")
+    taker_id = swap.taker_id
     swap.state, swap.taker, swap.taken_at = state, None, None
     swap.save(update_fields=["state", "taker", "taken_at"])
     event = SwapClosed(rotation_id=rotation.pk, swap_id=swap.pk, user_id=swap.user_id, state=str(state.value))
     publish(event, subject=subject_of(rotation), actor=actor)
+    tell_closed(rotation, swap, taker_id, actor)
     return swap

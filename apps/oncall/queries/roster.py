@@ -53,7 +53,7 @@ def roster(pairs: Iterable[TeamRole], *, since: datetime) -> Roster:
     teams, roles = {team for team, _ in wanted if team is not None}, {role for _, role in wanted}
     rows = RoleBinding.objects.filter(Q(team_id__in=teams) | Q(team__isnull=True), role__in=roles) if roles else ()
     bindings: dict[TeamRole, RoleBinding] = {(row.team_id, row.role): row for row in rows}
-    schedules = schedules_of({row.rotation_id for row in bindings.values() if row.rotation_id}, since=since)
+    schedules = schedules_of({row.rotation_id for row in bindings.values() if row.rotation_id}, since=since, at=since)
     people = {row.user_id for row in bindings.values() if row.user_id}
     for found in schedules.values():
         people.update(found.user_ids())

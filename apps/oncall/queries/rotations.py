@@ -10,7 +10,7 @@ from django.db.models import CharField, QuerySet
 from django.db.models.functions import Cast
 from django.urls import reverse
 
-from apps.oncall.models import Rotation
+from apps.oncall.models import Rotation, Swap
 from apps.people.models import User
 
 
@@ -24,6 +24,23 @@ def rotation_titles(keys: Iterable[str]) -> dict[str, str]:
     """Names of rotations by their text keys, in one query."""
     wanted = [int(key) for key in keys if key.isdecimal()]
     return {str(pk): name for pk, name in Rotation.objects.filter(pk__in=wanted).values_list("pk", "name")}
+
+
+def swap_titles(keys: Iterable[str]) -> dict[str, str]:
+    """What offers are called by their text keys, in one query."""
+    rows = Swap.objects.filter(pk__in=[int(key) for key in keys if key.isdecimal()]).select_related("user", "rotation")
+    return {str(row.pk): f"the offer of {row.user.name} in {row.rotation.name}" for row in rows}
+
+
+def swap_url(key: str) -> str:
+    """Where the page of an offer is."""
+    return reverse("admin:oncall_swap_change", args=[key])
+
+
+def visible_swap_keys(user: Any) -> QuerySet[Any, Any]:
+    """Text keys of the offers in rotations that `user` may see, for `visible_subjects`."""
+    rows = Swap.objects.filter(rotation__in=visible_rotations(user).values("pk"))
+    return rows.annotate(text_key=Cast("pk", CharField())).values_list("text_key", flat=True)
 
 
 def rotation_url(key: str) -> str:

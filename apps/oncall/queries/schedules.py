@@ -7,17 +7,27 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import date, datetime, time
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import F, Q, QuerySet
 
+from apps.foundation.clock import now
 from apps.oncall import schedule as terms
 from apps.oncall.models import Coverage, HolidayCalendar, Layer, Override, Pause, RotationMember
 from apps.oncall.schedule import Schedule, Shift, shifts
 
 
-def schedules_of(rotation_ids: Collection[int], *, since: datetime | None = None) -> dict[int, Schedule]:
+def schedules_of(
+    rotation_ids: Collection[int],
+    *,
+    since: datetime | None = None,
+    at: datetime | None = None,
+    as_open: int | None = None,
+) -> dict[int, Schedule]:
     """The schedules of rotations, with five queries for any number; that of an unknown one is empty.
 
-    Overrides and coverage that ended before `since` are not read. A cancelled one counts until it was cancelled.
+    Overrides and coverage that ended before `since` are not read. A cancelled one counts until it was cancelled. One of
+    an account that is closed counts until it was closed, and not from `at` on: whoever had the duty before has it
+    again. Whoever asks who is on call at an instant gives that instant, which is a little older than this reading.
+    `as_open` is an account that counts as if it were open.
     """
     ids = set(rotation_ids)
     if not ids:
@@ -33,12 +43,12 @@ def schedules_of(rotation_ids: Collection[int], *, since: datetime | None = None
         pauses[pause.rotation_id].append(terms.Pause(pause.starts_at, pause.ends_at, pause.user_id))
     still = Q(ends_at__gt=since) if since else Q()
     covers: dict[int, list[terms.Cover]] = defaultdict(list)
-    for override in Override.objects.filter(still, rotation_id__in=ids):
-        if (ends_at := _real_end(override)) > override.starts_at:
+    for override in _with_accounts(Override.objects.filter(still, rotation_id__in=ids), as_open):
+        if (ends_at := _real_end(override, at)) > override.starts_at:
             covers[override.rotation_id].append(_cover(override, ends_at))
     coverages: dict[int, list[terms.Coverage]] = defaultdict(list)
-    for coverage in Coverage.objects.filter(still, rotation_id__in=ids):
-        if (ends_at := _real_end(coverage)) > coverage.starts_at:
+    for coverage in _with_accounts(Coverage.objects.filter(still, rotation_id__in=ids), as_open):
+        if (ends_at := _real_end(coverage, at)) > coverage.starts_at:
             found = terms.Coverage(coverage.user_id, coverage.starts_at, ends_at, coverage.pk, coverage.reason)
             coverages[coverage.rotation_id].append(found)
     return {pk: Schedule(tuple(layers[pk]), tuple(covers[pk]), tuple(coverages[pk]), tuple(pauses[pk])) for pk in ids}
@@ -90,8 +100,21 @@ def _holidays(calendar: HolidayCalendar) -> terms.Holidays:
     return terms.Holidays(calendar.country, calendar.subdivision, own_days)
 
 
-def _real_end(row: Override | Coverage) -> datetime:
-    return row.ends_at if row.cancelled_at is None else min(row.ends_at, row.cancelled_at)
+def _with_accounts(rows: QuerySet[Any], as_open: int | None) -> Iterable[Any]:
+    """With whether the account of each is open, and since when it is not, in the same query."""
+    found = rows.annotate(account_is_active=F("user__is_active"), account_closed_at=F("user__closed_at"))
+    for row in found:
+        row.account_is_active = row.account_is_active or row.user_id == as_open
+        yield row
+
+
+def _real_end(row: Any, at: datetime | None) -> datetime:
+    """When it stops counting: who was on call in the past stays true, whatever became of the account since."""
+    ends: datetime = row.ends_at if row.cancelled_at is None else min(row.ends_at, row.cancelled_at)
+    if row.account_is_active:
+        return ends
+    ends = min(ends, row.account_closed_at or now())
+    return ends if at is None else min(ends, at)
 
 
 def _cover(override: Override, ends_at: datetime) -> terms.Cover:

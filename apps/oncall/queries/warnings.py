@@ -6,17 +6,19 @@ from collections import defaultdict
 from collections.abc import Iterable
 from datetime import timedelta
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from apps.foundation.clock import now
-from apps.oncall.models import Layer, Rotation, RotationMember
+from apps.oncall.models import Layer, Override, Rotation, RotationMember
+from apps.oncall.registry import warnings_about_people
 from apps.people.models import ContactPoint
 
 
 def warnings_of(rotations: Iterable[Rotation]) -> dict[int, list[str]]:
-    """Sentences about each rotation: layers without members, and members whom no page can reach outside the portal.
+    """Sentences about each rotation: layers without members, members whom no page can reach outside the portal, and
+    covers by accounts that were closed since.
 
-    Three queries for any number of rotations.
+    A constant number of queries for any number of rotations.
     """
     ids = [rotation.pk for rotation in rotations]
     found: dict[int, list[str]] = {pk: [] for pk in ids}
@@ -43,4 +45,18 @@ def warnings_of(rotations: Iterable[Rotation]) -> dict[int, list[str]]:
             found[rotation_id].append(
                 f"{member.user.name} has no verified contact point: pages reach only the inbox of the portal."
             )
+    more = warnings_about_people({user_id for people in told.values() for user_id in people})
+    for rotation_id, people in told.items():
+        for member in {each.user_id: each for each in members if each.user_id in people}.values():
+            found[rotation_id] += [f"{member.user.name}: {sentence}" for sentence in more.get(member.user_id, ())]
+    for override in _of_closed_accounts(ids):
+        found[override.rotation_id].append(
+            f"The account of {override.user.name} is closed: their cover until {override.ends_at:%Y-%m-%d %H:%M} UTC "
+            "does not count. Whoever had the duty before has it; cancel the cover, or cover with somebody else."
+        )
     return found
+
+
+def _of_closed_accounts(rotation_ids: list[int]) -> QuerySet[Override]:
+    rows = Override.objects.filter(rotation_id__in=rotation_ids, ends_at__gt=now(), cancelled_at__isnull=True)
+    return rows.filter(user__is_active=False).select_related("user").order_by("starts_at")

@@ -20,7 +20,9 @@ The rules:
 - A pause stops a person, or everybody, from taking turns; overrides and coverage hold all the same.
 """
 
+from apps.oncall.schedule.clashes import Clash, clashes, own_turns, unmanned
 from apps.oncall.schedule.clocks import wall_clock
+from apps.oncall.schedule.fairness import Tally, tally, weights
 from apps.oncall.schedule.handoffs import next_handoff
 from apps.oncall.schedule.holidays import Holidays, national_days
 from apps.oncall.schedule.shifts import gaps, people_on, shifts, who_is_on
@@ -39,6 +41,7 @@ from apps.oncall.schedule.terms import (
 
 __all__ = [
     "Cadence",
+    "Clash",
     "Cover",
     "Coverage",
     "HolidayRule",
@@ -49,11 +52,17 @@ __all__ = [
     "Restriction",
     "Schedule",
     "Shift",
+    "Tally",
+    "clashes",
     "gaps",
     "national_days",
     "next_handoff",
+    "own_turns",
     "people_on",
     "shifts",
+    "tally",
+    "unmanned",
     "wall_clock",
+    "weights",
     "who_is_on",
 ]
