@@ -3,34 +3,54 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from django.contrib.auth.models import AnonymousUser
 from django.db.models import Q
 
 from apps.engine.models import Event, Timer
 from apps.foundation.subjects import Subject
 from apps.messaging.models import Attempt, Message
+from apps.messaging.queries import visible_to as visible_messages
 from apps.oncall.models import Override, RoleBinding
-from apps.paging.models import EscalationRun, Page
+from apps.paging.models import BundledPage, EscalationRun, Page
 from apps.paging.plan import TIMER_KIND
 from apps.paging.queries import Upcoming, conditions_of, upcoming_of
+from apps.paging.standing import Plans
+from apps.paging.texts import BUNDLE_GUARD
+from apps.people.models import User
+from apps.policies.durations import duration_text
 
 _State = EscalationRun.State
+_TOLD_BY = (
+    "channel",
+    "state",
+    "payload",
+    "guard_kind",
+    "guard_key",
+    "last_error",
+    "sent_at",
+    "maybe_sent_at",
+    "due_at",
+    "attempts",
+)
 MOST = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What became of one message of a page, with the last word of its provider."""
+    """What became of one message of a page, in our words. `said` is its provider's last word, for those who may see the
+    message: it may name an address or hold a secret."""
 
     channel: str
     state: str
     well: bool
     text: str
     at: datetime | None
+    said: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +91,11 @@ class Explanation:
     timers: tuple[tuple[datetime, str], ...]
 
 
-def explain(subject: Subject, *, user_id: int | None = None) -> Explanation:
-    """All that paging did and did not do about a subject; a constant number of queries. Asks for no permission."""
+def explain(subject: Subject, *, user: User | AnonymousUser) -> Explanation:
+    """All that paging did and did not do about a subject, for a reader; a constant number of queries.
+
+    Whether they may see the subject is asked before; what a provider said is told of messages that they may see.
+    """
     about = Q(subject_kind=subject.kind, subject_key=subject.key)
     runs = list(EscalationRun.objects.filter(about).select_related("maintenance__team", "maintenance__service"))
     pages = list(Page.objects.filter(about).select_related("user", "escalation").order_by("pk")[:MOST])
@@ -82,10 +105,10 @@ def explain(subject: Subject, *, user_id: int | None = None) -> Explanation:
         .only("kind", "payload", "occurred_at")
     )
     coming = sorted((item for steps in upcoming_of(runs).values() for item in steps), key=lambda item: item.due_at)
-    stories = _stories(pages, _deliveries(about, pages), events)
+    stories = _stories(pages, _deliveries(about, pages, user), events)
     return Explanation(
         now=tuple(_now(subject, runs, pages, coming, events)),
-        mine=tuple(story for story in stories if story.user_id == user_id),
+        mine=tuple(story for story in stories if story.user_id == user.pk),
         pages=tuple(stories),
         happened=tuple(_happened(events)),
         coming=tuple(coming),
@@ -93,51 +116,70 @@ def explain(subject: Subject, *, user_id: int | None = None) -> Explanation:
     )
 
 
-def _deliveries(about: Q, pages: Sequence[Page]) -> dict[int, list[Delivery]]:
-    """The messages of each page with what the provider said last; two queries."""
+def _deliveries(about: Q, pages: Sequence[Page], user: User | AnonymousUser) -> dict[int, list[Delivery]]:
+    """The messages of each page with what became of the last try, also where it was told with others; four queries."""
     if not pages:
         return {}
+    bundled: dict[str, list[int]] = defaultdict(list)
+    for item in BundledPage.objects.filter(page__in=[page.pk for page in pages]):
+        bundled[str(item.bundle_id)].append(item.page_id)
+    together = Q(guard_kind=BUNDLE_GUARD, guard_key__in=bundled)
     messages = list(
-        Message.objects.filter(about, recipient__isnull=False)
-        .order_by("pk")
-        .only("channel", "state", "payload", "last_error", "sent_at", "maybe_sent_at", "due_at", "attempts")[: MOST * 4]
+        Message.objects.filter(about | together, recipient__isnull=False).order_by("pk").only(*_TOLD_BY)[: MOST * 4]
     )
-    said = {
-        row.message_id: row
-        for row in Attempt.objects.filter(message__in=[row.pk for row in messages]).order_by("message_id", "number")
-    }
+    ids = [row.pk for row in messages]
+    tried = {row.message_id: row for row in Attempt.objects.filter(message__in=ids).order_by("message_id", "number")}
+    readable = set(visible_messages(user).filter(pk__in=ids).values_list("pk", flat=True))
     found: dict[int, list[Delivery]] = defaultdict(list)
     for row in messages:
-        if (page_id := row.payload.get("page_id")) is not None:
-            found[page_id].append(_delivery(row, said.get(row.pk)))
+        told = _delivery(row, tried.get(row.pk), may_read=row.pk in readable)
+        if row.guard_kind == BUNDLE_GUARD:
+            others = replace(told, text=f"{told.text}, with others at {_clock(row.due_at)}")
+            for page_id in bundled[row.guard_key]:
+                found[page_id].append(others)
+        elif (page_id := row.payload.get("page_id")) is not None:
+            found[page_id].append(told)
     return found
 
 
-def _delivery(row: Message, last: Attempt | None) -> Delivery:
+_TRIED: Mapping[str, str] = {
+    Attempt.Outcome.REFUSED: "the provider refuses it for good",
+    Attempt.Outcome.RETRY: "the provider was not reached, or was busy",
+    Attempt.Outcome.UNKNOWN: "nobody knows whether the provider took it",
+}
+
+
+def failure_text(outcome: str, attempts: int) -> str:
+    """That a message failed for good, and why, in our words: for everybody who may know that there was one."""
+    tries = f" after {attempts} tries" if attempts > 1 else ""
+    # What was taken and came back has no refused attempt.
+    return f"failed{tries}: {_TRIED.get(outcome, 'the provider could not hand it on')}"
+
+
+def _delivery(row: Message, last: Attempt | None, *, may_read: bool) -> Delivery:
+    how = _TRIED.get(last.outcome, "") if last is not None else ""
+    tries = f" after {row.attempts} tries" if row.attempts > 1 else ""
     texts = {
         Message.State.SENT: "in the inbox" if row.channel == Message.Channel.INBOX else "taken by the provider",
-        Message.State.FAILED: f"failed: {row.last_error or 'no reason was given'}",
+        Message.State.FAILED: failure_text(last.outcome if last is not None else "", row.attempts),
         Message.State.VOID: "not sent: somebody had answered, or it was over",
-        Message.State.QUEUED: "waits to be sent",
+        Message.State.QUEUED: f"waits to be sent again{tries}: {how}" if how else "waits to be sent",
         Message.State.SENDING: "is being sent",
     }
     text = texts.get(Message.State(row.state), row.get_state_display())
-    if last is not None and last.detail and row.state in {Message.State.QUEUED, Message.State.SENDING}:
-        text += f", after: {last.detail}"
     if row.maybe_sent_at is not None:
         text += "; an earlier try may have arrived, too"
     well = row.state in {Message.State.SENT, Message.State.VOID}
-    return Delivery(row.get_channel_display(), row.state, well, text, row.sent_at)
+    said = row.last_error or (last.detail if last is not None else "")
+    shown = said if may_read and row.state not in {Message.State.SENT, Message.State.VOID} else ""
+    return Delivery(row.get_channel_display(), row.state, well, text, row.sent_at, shown)
 
 
 def _stories(
     pages: Sequence[Page], deliveries: Mapping[int, Sequence[Delivery]], events: Sequence[Event]
 ) -> list[PageStory]:
-    names = {
-        (row.payload["track"], row.payload["run"], row.payload["step"]): row.payload["name"]
-        for row in events
-        if row.kind == "paging.paged"
-    }
+    called = {_place(row): row.payload for row in events if row.kind == "paging.paged"}
+    empty = {_place(row) for row in events if row.kind == "paging.nobody_reachable"}
     duty = _duty(pages)
     return [
         PageStory(
@@ -146,8 +188,8 @@ def _stories(
             name=page.user.name,
             at=page.created_at,
             late_seconds=max((page.created_at - page.due_at).total_seconds(), 0.0),
-            as_whom=_as_whom(page, names),
-            because=page.reason or _by_time(page),
+            as_whom=_as_whom(page, called),
+            because=page.reason or _by_time(page, called, empty),
             on_call=duty.get(page.pk, ""),
             state=page.get_state_display(),
             answered_at=page.acknowledged_at,
@@ -157,18 +199,49 @@ def _stories(
     ]
 
 
-def _as_whom(page: Page, names: Mapping[tuple[str, int, int], str]) -> str:
+Place = tuple[str, int, int]
+
+
+def _place(event: Event) -> Place:
+    """Which step of which run of which track an event tells of."""
+    return event.payload["track"], event.payload["run"], event.payload["step"]
+
+
+def _as_whom(page: Page, called: Mapping[Place, Mapping[str, Any]]) -> str:
+    role = page.role.replace("_", " ")
     if page.escalation is None:
-        return page.role.replace("_", " ") or "called by name"
-    name = names.get((page.escalation.track, page.run, page.step), "")
+        return role or "called by name"
+    name = called.get((page.escalation.track, page.run, page.step), {}).get("name", "")
     level = f"level {page.level}" if page.level else "trigger"
-    return f"{page.role.replace('_', ' ')} ({level}: {name})" if name else f"{page.role} ({level})"
+    return f"{role} ({level}: {name})" if name else f"{role} ({level})"
 
 
-def _by_time(page: Page) -> str:
-    if page.step == 0:
-        return "It opened with a severity that pages this level at once."
-    return "The time of this level had come, and nobody had ended the track before."
+def _by_time(page: Page, called: Mapping[Place, Mapping[str, Any]], empty: Collection[Place]) -> str:
+    """What brought a page about that nobody asked for: the clock of its level."""
+    run = page.escalation
+    if run is None:
+        return ""
+    if called.get((run.track, page.run, page.step), {}).get("repeat"):
+        return "Nobody had acknowledged, so people were called again."
+    if (run.track, page.run, page.step - 1) in empty:
+        return "Nobody was on call for the level before, so this one was called at once."
+    anew = "Escalation had begun anew. " if page.run > 1 else ""
+    waited, whose = _waited(page, run)
+    if waited is None:
+        return f"{anew}The time of this level had come."
+    if waited <= 0:
+        return f"{anew}{whose} this level at once."
+    still = "nobody had acknowledged" if run.track == EscalationRun.Track.PAGE else "it was not over"
+    return f"{anew}{whose} this level after {duration_text(waited)}, and {still} by then."
+
+
+def _waited(page: Page, run: EscalationRun) -> tuple[int | None, str]:
+    """After how many seconds a level was called, and by whose word. When an earlier run began, and under which
+    severity, is not kept: the path says what it usually is."""
+    if page.run == run.run:
+        return int((page.due_at - run.started_at).total_seconds()), f"{run.severity} pages"
+    step = Plans().of(run).step_of_level(page.level)
+    return (step.after_seconds if step is not None else None), "The path pages"
 
 
 def _duty(pages: Sequence[Page]) -> dict[int, str]:
@@ -239,17 +312,19 @@ def _standing(run: EscalationRun) -> str:
     until = f" until {_clock(run.next_due_at)}" if run.next_due_at else ""
     window = f" ({run.maintenance}: {run.maintenance.reason})" if run.maintenance else ""
     back = f" If nothing happens, people are paged again at {_clock(run.next_due_at)}." if run.next_due_at else ""
-    everybody = "Everybody on the path was paged and nobody acknowledged."
+    everybody = "Everybody who is to answer was paged, and nobody has acknowledged."
     of_pages = {
         _State.HELD: f"Nobody is paged{until}: it opened in a maintenance window{window}.",
         _State.SNOOZED: f"Nobody is paged{until}: it is snoozed.",
         _State.ACKNOWLEDGED: f"Somebody acknowledged at {_clock(run.ended_at)}: nobody is paged for an answer.{back}",
         _State.STOPPED: f"Paging ended at {_clock(run.ended_at)}: it was resolved, or stopped.",
         _State.EXHAUSTED: everybody if run.step else "No level pages this severity.",
-        _State.RUNNING: "Nobody has acknowledged: the path goes on.",
+        _State.RUNNING: "Nobody has acknowledged: more people are called until somebody does.",
     }
     if run.state == _State.WAITING:
-        return "All levels with a time of their own were called; only a trigger calls anybody else."
+        return "The clock calls nobody else. More people are called only when a limit passes or something is marked."
+    if run.track == EscalationRun.Track.MANAGEMENT and run.state == _State.RUNNING:
+        return "Until it is over the levels above are called at their times, acknowledged or not."
     return of_pages.get(_State(run.state), "") if run.track == EscalationRun.Track.PAGE else ""
 
 
@@ -276,7 +351,7 @@ def _until(data: Mapping[str, Any]) -> str:
 
 def _exhausted(data: Mapping[str, Any]) -> str:
     on_page = data["track"] == EscalationRun.Track.PAGE
-    return "Everybody was paged and nobody acknowledged." if on_page else "The last level was called."
+    return "Everybody who is to answer was paged, and nobody acknowledged." if on_page else "The last level was called."
 
 
 _WORDS: Mapping[str, tuple[Callable[[Mapping[str, Any]], str], str]] = {
@@ -285,7 +360,7 @@ _WORDS: Mapping[str, tuple[Callable[[Mapping[str, Any]], str], str]] = {
         lambda data: f"Nobody was on call for {', '.join(data['roles'])} ({_level(data)}).",
         "danger",
     ),
-    "paging.acknowledged": (lambda data: f"{data['name']} acknowledged: the page track ended.", "ok"),
+    "paging.acknowledged": (lambda data: f"{data['name']} acknowledged: nobody else is called for an answer.", "ok"),
     "paging.partly_acknowledged": (
         lambda data: f"{data['name']} acknowledged: {data['count']} of {data['needed']} who must.",
         "",

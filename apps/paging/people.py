@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from zoneinfo import ZoneInfo
 
 from django.db.models import Q
 
@@ -15,6 +14,7 @@ from apps.oncall.schedule import Schedule
 from apps.paging.models import EscalationRun, Turn
 from apps.paging.policy import Call, Hours, Trigger
 from apps.people.models import User
+from apps.people.zones import zone_named
 
 Asked = tuple[EscalationRun, Call]
 
@@ -78,7 +78,7 @@ class Reach:
         return chosen
 
     def _is_awake(self, user_id: int, at: datetime, waking: Hours) -> bool:
-        local = at.astimezone(ZoneInfo(self.zones.get(user_id) or "UTC")).time()
+        local = at.astimezone(zone_named(self.zones.get(user_id, ""))).time()
         return waking.starts <= local < waking.ends
 
     def keep_turns(self) -> None:
@@ -128,6 +128,11 @@ def _people_behind(pairs: set[TeamRole], at: datetime) -> dict[TeamRole, list[in
 
 
 def _order(schedule: Schedule, at: datetime) -> list[int]:
-    """The members of all layers, each once, in their order."""
+    """The members of all layers who don't pause, each once, in their order."""
+    pauses = (row for row in schedule.pauses if row.starts_at <= at and (row.ends_at is None or at < row.ends_at))
+    paused = {row.user_id for row in pauses}
+    if None in paused:  # the rotation as a whole
+        return []
     places = [place for layer in schedule.layers for place in sorted(layer.places, key=lambda place: place.order)]
-    return list(dict.fromkeys(place.user_id for place in places if place.holds_at(at)))
+    there = (place.user_id for place in places if place.holds_at(at))
+    return [user_id for user_id in dict.fromkeys(there) if user_id not in paused]

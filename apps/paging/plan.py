@@ -74,11 +74,12 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A step that is due at an instant, and what brings it about (empty: its own time)."""
+    """A step that is due at an instant, and what brings it about, in words and as a condition (empty: its own time)."""
 
     due_at: datetime
     step: Step
     why: str = ""
+    condition: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +148,7 @@ class Plan:
         for trigger in step.triggers:
             at = self._instant(trigger, step, facts)
             if at is not None:
-                found.append(Pending(at, step, trigger.title))
+                found.append(Pending(at, step, trigger.title, trigger.when))
         return min(found, key=lambda item: item.due_at, default=None)
 
     def _instant(self, trigger: Trigger, step: Step, facts: Facts) -> datetime | None:

@@ -167,6 +167,7 @@ class Escalation(PackModel):
     triggers: Annotated[Sequence[Trigger], Field(max_length=50)] = ()
     repeat: Repeat = Repeat(times=0, every=0)
     channels: Mapping[str, Sequence[str]] = {}
+    urgency: Mapping[str, Literal["high", "low"]] = {}
     unacknowledge_seconds: Duration | None = Field(default=None, alias="unacknowledge")
     waking_hours: Hours = Hours.model_validate({"from": "08:00", "to": "22:00"})
     snooze: Snooze = Snooze()
@@ -269,6 +270,7 @@ def _unknown_severities(found: Escalation, severities: Any) -> list[Finding]:
         for position, severity in enumerate(trigger.severities)
     ]
     named += [(("escalation", "channels", severity), severity) for severity in found.channels]
+    named += [(("escalation", "urgency", severity), severity) for severity in found.urgency]
     known = ", ".join(severities.ids)
     return [
         Finding(where, f"Unknown severity {severity}; known are {known}.")
@@ -332,6 +334,8 @@ def _tables(found: Escalation) -> list[Table]:
     if found.channels:
         rows_by_severity = [(severity, ", ".join(channels)) for severity, channels in found.channels.items()]
         tables.append(Table("Paging channels", ("Severity", "Channels"), rows_by_severity))
+    if found.urgency:
+        tables.append(Table("Urgency", ("Severity", "Urgency"), list(found.urgency.items())))
     return tables
 
 

@@ -1,10 +1,12 @@
-"""What a page says, and to which addresses it goes."""
+"""What a page says, alone or among others."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from enum import Enum
+from hashlib import sha256
 
 from django.conf import settings
 from django.urls import reverse
@@ -12,20 +14,36 @@ from django.urls import reverse
 from apps.foundation.subjects import Subject, subject_url
 from apps.messaging.drafts import Guard, NewMessage
 from apps.messaging.models import Message
-from apps.messaging.operations import messages_for_person
-from apps.paging.links import ack_link
-from apps.paging.models import EscalationRun, Page
-from apps.paging.other_ways import PAGE_PAYLOAD, page_key
+from apps.messaging.registry import Wording
+from apps.paging.links import ack_link, bundle_link
+from apps.paging.models import EscalationRun, Page, PageBundle
 
 RUN_GUARD = "paging.run"
 PAGE_GUARD = "paging.page"
+BUNDLE_GUARD = "paging.bundle"
+BUNDLE_KIND = "page_bundle"
+PAGE_PAYLOAD = "page_id"
+BUNDLE_PAYLOAD = "bundle_id"
 _PRIORITY = 0
 _LONGEST_TITLE = 300
+_MOST_LISTED = 20
+_MOST_IN_TITLE = 3
+
+
+class Haste(Enum):
+    """MARKED: a condition that was marked calls, whatever the severity. BY_HAND: a person calls this very moment."""
+
+    NONE = "none"
+    MARKED = "marked"
+    BY_HAND = "by hand"
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A page that was just made, with what its messages need. No channels means all of the person's."""
+    """A page that was just made, with what its messages need. No channels means all of the person's.
+
+    `haste` says that it waits for less than its severity would.
+    """
 
     page: Page
     severity: str
@@ -33,40 +51,41 @@ class Call:
     detected_at: datetime | None
     level_name: str
     channels: tuple[str, ...] = ()
+    haste: Haste = Haste.NONE
 
 
-def page_messages(calls: Sequence[Call], names: Mapping[int, str]) -> list[NewMessage]:
-    """The messages of new pages: one to the inbox and one to each usable address of the person.
-
-    A constant number of queries. A level may limit the channels; the inbox always gets it.
-    """
-    ways: dict[int, list[NewMessage]] = {}
-    for way in messages_for_person(list({call.page.user_id for call in calls}), channels=None):
-        if way.recipient_id is not None:
-            ways.setdefault(way.recipient_id, []).append(way)
-    return [
-        _message(call, way, names)
-        for call in calls
-        for way in ways.get(call.page.user_id, ())
-        if not call.channels or way.channel == Message.Channel.INBOX or way.channel in call.channels
-    ]
+def page_key(page_id: int, channel: str, address: str) -> str:
+    """What makes a page's message to one address one message, whatever asked for it."""
+    return f"page:{page_id}:{channel}:{sha256(address.encode()).hexdigest()[:16]}"
 
 
-def _message(call: Call, way: NewMessage, names: Mapping[int, str]) -> NewMessage:
+def page_message(call: Call, way: NewMessage, names: Mapping[int, str]) -> NewMessage:
+    """The message of one page to one address."""
     page = call.page
     subject = Subject(page.subject_kind, page.subject_key)
-    link, url = ack_link(page), f"{settings.PUBLIC_URL}{subject_url(subject)}"
     # In the inbox people are logged in already, and have the button of the incident's page.
-    outside = way.channel != Message.Channel.INBOX
+    said = _wording(call, names.get(page.user_id, ""), outside=way.channel != Message.Channel.INBOX)
     return replace(
         way,
         dedupe_key=page_key(page.pk, way.channel, way.address),
         subject=subject,
-        title=f"{_severity_mark(call)}{call.title}"[:_LONGEST_TITLE],
-        body=_body(call, names.get(page.user_id, ""), link if outside else "", url),
-        payload={PAGE_PAYLOAD: page.pk, "url": url, **({"ack_url": link} if outside else {})},
+        title=said.title,
+        body=said.body,
+        payload=said.payload,
         priority=_PRIORITY,
         guard=_guard(page),
+    )
+
+
+def _wording(call: Call, name: str, *, outside: bool = True, link: str | None = None) -> Wording:
+    page = call.page
+    subject = Subject(page.subject_kind, page.subject_key)
+    link, url = link or ack_link(page), f"{settings.PUBLIC_URL}{subject_url(subject)}"
+    return Wording(
+        title=f"{_severity_mark(call)}{call.title}"[:_LONGEST_TITLE],
+        body=_body(call, name, link if outside else "", url),
+        payload={PAGE_PAYLOAD: page.pk, "url": url, **({"ack_url": link} if outside else {})},
+        subject=subject,
     )
 
 
@@ -127,6 +146,79 @@ def _clock(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def call_of(page: Page, run: EscalationRun, level_name: str, channels: Sequence[str]) -> Call:
+def call_of(
+    page: Page, run: EscalationRun, level_name: str, channels: Sequence[str], haste: Haste = Haste.NONE
+) -> Call:
     """The call of a page that an escalation made."""
-    return Call(page, run.severity, run.title, run.detected_at, level_name, tuple(channels))
+    return Call(page, run.severity, run.title, run.detected_at, level_name, tuple(channels), haste)
+
+
+# --- several pages in one message ---
+
+
+def bundle_message(bundle: PageBundle, way: NewMessage) -> NewMessage:
+    """The message of a bundle to one address. What it says is written when it is sent, of what is open then."""
+    link = bundle_link(bundle.pk)
+    return replace(
+        way,
+        dedupe_key=bundle_key(bundle.pk, way.channel, way.address, bundle.due_at, way.due_at),
+        subject=Subject(BUNDLE_KIND, str(bundle.pk)),
+        title=f"Pages that are told together at {_clock(bundle.due_at)}",
+        body="The text is written when this is sent, and names what is open then.\n",
+        payload={BUNDLE_PAYLOAD: bundle.pk, "url": link, "ack_url": link},
+        priority=_PRIORITY,
+        guard=Guard(kind=BUNDLE_GUARD, key=str(bundle.pk), run=1),
+    )
+
+
+def bundle_key(bundle_id: int, channel: str, address: str, due_at: datetime, sent_at: datetime | None) -> str:
+    """What makes a bundle's message to one address one message; one that is due later is another."""
+    later = int((sent_at - due_at).total_seconds()) if sent_at is not None else 0
+    return page_key(bundle_id, channel, address).replace("page:", "bundle:", 1) + (f":{later}" if later else "")
+
+
+def bundle_wording(bundle: PageBundle, calls: Sequence[Call], name: str) -> Wording:
+    """What a bundle says of the pages that are open: one of them alone reads as a page of its own."""
+    if len(calls) == 1:
+        # A page's own link counts from the page on: it may be over when quiet hours are.
+        waited = bundle.reason != PageBundle.Reason.STORM
+        alone = _wording(calls[0], name, link=bundle_link(bundle.pk) if waited else None)
+        return replace(alone, payload={**alone.payload, BUNDLE_PAYLOAD: bundle.pk})
+    link = bundle_link(bundle.pk)
+    counted = ", ".join(f"{count} × {severity or 'by name'}" for severity, count in _count(calls).items())
+    lines = [
+        f"{_severity_mark(call)}{call.title}: {settings.PUBLIC_URL}{subject_url(_subject_of(call))}"
+        for call in calls[:_MOST_LISTED]
+    ]
+    if len(calls) > _MOST_LISTED:
+        lines.append(f"and {len(calls) - _MOST_LISTED} more: {link}")
+    whom = f"{name}: " if name else ""
+    first = [f"{whom}{len(calls)} incidents wait for you ({counted}). {_WHY[PageBundle.Reason(bundle.reason)]}", ""]
+    how = ["Acknowledge all of them, or some (one tap, no login):", link, ""]
+    body = "\n".join([*first, *how, *lines])
+    title = f"{len(calls)} incidents ({counted}): {', '.join(call.title for call in calls[:_MOST_IN_TITLE])}"
+    more = f" and {len(calls) - _MOST_IN_TITLE} more" if len(calls) > _MOST_IN_TITLE else ""
+    return Wording(
+        title=f"{title[: _LONGEST_TITLE - len(more)]}{more}",
+        body=f"{body}\n",
+        payload={BUNDLE_PAYLOAD: bundle.pk, "url": link, "ack_url": link},
+        subject=Subject(BUNDLE_KIND, str(bundle.pk)),
+    )
+
+
+def _count(calls: Iterable[Call]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for call in calls:
+        found[call.severity] = found.get(call.severity, 0) + 1
+    return found
+
+
+def _subject_of(call: Call) -> Subject:
+    return Subject(call.page.subject_kind, call.page.subject_key)
+
+
+_WHY = {
+    PageBundle.Reason.STORM: "They came within one bundle window.",
+    PageBundle.Reason.QUIET: "They came in your quiet hours.",
+    PageBundle.Reason.LIMIT: "They were over the limit of this channel.",
+}

@@ -16,6 +16,7 @@ from apps.foundation.clock import now
 from apps.paging.models import EscalationRun
 from apps.paging.operations.firing import PAGING, Advance, advance_many, save_runs, timer_of
 from apps.paging.operations.resting import come_back, wake_up
+from apps.paging.operations.together import told_together
 from apps.paging.plan import TIMER_KIND
 
 _REPAIRED_AT_ONCE = 500
@@ -43,12 +44,13 @@ def fire(due: Sequence[DueTimer]) -> None:
     actor = Actor.system("escalation")
     ready = [item for item in due if _is_due(item)]
     running = [item for item in ready if item.subject.state in {_State.RUNNING, _State.WAITING}]
-    advance_many(
-        [Advance(item.subject, item.timer.due_at, force=bool(item.timer.payload.get("force"))) for item in running],
-        actor=actor,
-    )
-    wake_up([item.subject for item in ready if item.subject.state in _RESTING], actor=actor)
-    come_back([item.subject for item in ready if item.subject.state == _State.ACKNOWLEDGED], actor=actor)
+    with told_together():
+        advance_many(
+            [Advance(item.subject, item.timer.due_at, force=bool(item.timer.payload.get("force"))) for item in running],
+            actor=actor,
+        )
+        wake_up([item.subject for item in ready if item.subject.state in _RESTING], actor=actor)
+        come_back([item.subject for item in ready if item.subject.state == _State.ACKNOWLEDGED], actor=actor)
 
 
 def _is_due(item: DueTimer) -> bool:

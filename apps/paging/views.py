@@ -12,13 +12,19 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
 from apps.foundation.actor import Actor
+from apps.foundation.clock import now
 from apps.foundation.errors import Conflict, DomainError
 from apps.foundation.subjects import Subject, subject_title, subject_url
-from apps.paging.links import page_id_of
-from apps.paging.models import Acknowledgement, EscalationRun, Page
-from apps.paging.operations import acknowledge_by_link, refuse_link
+from apps.paging.bundles import bundle_pages, calls_of
+from apps.paging.links import arrival_call_id_of, bundle_id_of, link_lifetime, page_id_of
+from apps.paging.models import Acknowledgement, EscalationRun, Page, PageBundle, PageTestCall
+from apps.paging.operations import acknowledge_bundle, acknowledge_by_link, confirm_page_test, refuse_link
+from apps.paging.testing import confirmed_seconds
 
 _TEMPLATE = "paging/ack.html"
+_BUNDLE_TEMPLATE = "paging/ack_bundle.html"
+_LONGEST_ID = 19
+_TEST_TEMPLATE = "paging/test_arrived.html"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +60,67 @@ def ack(request: HttpRequest, token: str) -> HttpResponse:
     return _answer(request, {**_about(page), "notice": notice}, notice.status if notice else 200)
 
 
+@csrf_exempt  # the same
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def ack_bundle(request: HttpRequest, token: str) -> HttpResponse:
+    """The incidents that came in one message: GET lists them, POST acknowledges all that are open, or one (`page`)."""
+    bundle_id = bundle_id_of(token)
+    bundle = PageBundle.objects.select_related("user").filter(pk=bundle_id).first() if bundle_id is not None else None
+    if bundle is None:
+        return _answer(request, {"notice": _INVALID}, _INVALID.status, _BUNDLE_TEMPLATE)
+    if request.method == "POST":
+        chosen = request.POST.get("page", "")
+        actor = Actor(kind="link", name=bundle.user.name, user_id=bundle.user_id, via="link")
+        try:
+            acknowledge_bundle(bundle.pk, page_ids=chosen_pages(chosen), via="link", actor=actor)
+        except DomainError as error:
+            notice = _expired_bundle() if error.code == "link_expired" else Notice("This did not work", error.message)
+            status = 410 if error.code == "link_expired" else error.http_status
+            return _answer(request, {"notice": notice, "bundle": bundle}, status, _BUNDLE_TEMPLATE)
+        response = HttpResponseRedirect(request.path)
+        response.status_code = 303
+        return response
+    if now() >= bundle.due_at + link_lifetime():
+        return _answer(request, {"notice": _expired_bundle(), "bundle": bundle}, 410, _BUNDLE_TEMPLATE)
+    calls = calls_of(bundle_pages(bundle))
+    listed = [
+        (call, f"{settings.PUBLIC_URL}{subject_url(Subject(call.page.subject_kind, call.page.subject_key))}")
+        for call in calls
+    ]
+    waiting = [call for call in calls if call.page.state == Page.State.OPEN]
+    context = {"bundle": bundle, "listed": listed, "waiting": waiting}
+    return _answer(request, context, 200, _BUNDLE_TEMPLATE)
+
+
+def chosen_pages(text: str) -> list[int] | None:
+    """The one page of a form's button; None for all of them."""
+    if not text:
+        return None
+    return [int(text)] if text.isascii() and text.isdigit() and len(text) < _LONGEST_ID else []
+
+
+def _expired_bundle() -> Notice:
+    return Notice("This link is too old", "Log in to the portal to see how things stand.", status=410)
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+@csrf_exempt  # the same
+def test_arrived(request: HttpRequest, token: str) -> HttpResponse:
+    """The link in a test page: GET shows one button, whose POST says that it arrived. A repeat changes nothing."""
+    call_id = arrival_call_id_of(token)
+    call = PageTestCall.objects.select_related("test__user").filter(pk=call_id).first() if call_id is not None else None
+    if call is None:
+        return _answer(request, {"notice": _INVALID}, _INVALID.status, _TEST_TEMPLATE)
+    if request.method == "POST":
+        confirm_page_test(call.pk)
+        response = HttpResponseRedirect(request.path)
+        response.status_code = 303
+        return response
+    return _answer(request, {"call": call, "seconds": confirmed_seconds(call)}, 200, _TEST_TEMPLATE)
+
+
 def _acknowledge(request: HttpRequest, page: Page) -> HttpResponse:
     actor = Actor(kind="link", name=page.user.name, user_id=page.user_id, via="link")
     try:
@@ -70,8 +137,8 @@ def _acknowledge(request: HttpRequest, page: Page) -> HttpResponse:
     return response
 
 
-def _answer(request: HttpRequest, context: dict[str, object], status: int) -> HttpResponse:
-    response = render(request, _TEMPLATE, context, status=status)
+def _answer(request: HttpRequest, context: dict[str, object], status: int, template: str = _TEMPLATE) -> HttpResponse:
+    response = render(request, template, context, status=status)
     # The address holds the secret: it must not travel on to other sites or into search engines.
     response["Referrer-Policy"] = "no-referrer"
     response["X-Robots-Tag"] = "noindex, nofollow"

@@ -113,14 +113,3 @@ def test_repeats_of_the_whole_path_keep_its_delays() -> None:
     )
     steps = plan_of(found, "P0", "page").steps
     assert [step.after_seconds for step in steps] == [0, 300, 900, 1200, 1800, 2100, 2700]
-
-
-def test_tracks_that_run_while_the_portal_is_upgraded_know_what_they_have_called() -> None:
-    from importlib import import_module
-
-    steps = import_module("apps.paging.migrations.0003_steps_taken_before")._steps
-    document = {"escalation": {"until": "resolved", "path": [level(1, "primary"), level(2, "boss", "5m")]}}
-    assert steps(document, "P0", "management") == ["level:2"]
-    assert steps(document, "P0", "page") == ["level:1", "last-call"]
-    new = plan_of(path(level(1, "primary"), level(2, "boss", "5m")), "P0", "page").steps
-    assert [step.key for step in new] == ["level:1", "last-call"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rest_framework.routers import BaseRouter
 
-from apps.paging.api import maintenance, views
+from apps.paging.api import maintenance, notifications, views
 
 
 def register(router: BaseRouter) -> None:
@@ -12,3 +12,5 @@ def register(router: BaseRouter) -> None:
     router.register("pages", views.PageViewSet, basename="page")
     router.register("maintenance-windows", maintenance.MaintenanceWindowViewSet, basename="maintenance-window")
     router.register("escalations", views.EscalationViewSet, basename="escalation")
+    router.register("notification-rules", notifications.NotificationRulesViewSet, basename="notification-rules")
+    router.register("page-bundles", notifications.PageBundleViewSet, basename="page-bundle")

@@ -17,6 +17,7 @@ class DeliverySerializer(serializers.Serializer[Any]):
     well = serializers.BooleanField(help_text="false while it waits, and when it failed")
     text = serializers.CharField()
     at = serializers.DateTimeField(allow_null=True)
+    said = serializers.CharField(help_text="the provider's last word, for those who may see the message; else empty")
 
 
 class PageStorySerializer(serializers.Serializer[Any]):

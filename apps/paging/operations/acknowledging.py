@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import NoReturn
 
@@ -14,8 +14,8 @@ from apps.foundation.errors import Conflict, Forbidden, NotFound
 from apps.foundation.operations import operation
 from apps.foundation.subjects import Subject
 from apps.paging.events import Acknowledged, PageAnswered, PartlyAcknowledged
-from apps.paging.links import is_expired
-from apps.paging.models import Acknowledgement, EscalationRun, Page
+from apps.paging.links import is_expired, link_lifetime
+from apps.paging.models import Acknowledgement, EscalationRun, Page, PageBundle
 from apps.paging.operations.firing import save_runs, subject_of, timer_of
 from apps.paging.operations.starting import end_snoozes, lock_runs
 from apps.paging.registry import RESPOND, may_respond
@@ -70,6 +70,31 @@ def acknowledge_by_link(page_id: int, *, actor: Actor) -> Acknowledgement | None
     return done
 
 
+@operation
+def acknowledge_bundle(
+    bundle_id: int, *, page_ids: Collection[int] | None = None, via: str, actor: Actor
+) -> list[Page]:
+    """Acknowledge what came in one message: all of it that is open, or only the pages named. Returns these pages.
+
+    Only for the person who was told. A repeat changes nothing. Raises NotFound for somebody else's bundle, Forbidden
+    for a closed account, and Conflict (`link_expired`) by a link that is too old.
+    """
+    user = _account(actor)
+    bundle = PageBundle.objects.filter(pk=bundle_id, user=user).first()
+    if bundle is None:
+        raise NotFound("There is no such message.")
+    if via == Acknowledgement.Via.LINK and now() >= bundle.due_at + link_lifetime():
+        _refuse("link_expired", "This link is too old. Log in to acknowledge.")
+    rows = Page.objects.filter(bundles=bundle, state=Page.State.OPEN)
+    wanted = rows if page_ids is None else rows.filter(pk__in=page_ids)
+    locked = lock_runs({_subject_of(page) for page in wanted})
+    # Read again under the locks: meanwhile others may have answered, or a new run begun, which this does not answer.
+    still = list(wanted.order_by("pk"))
+    for subject in sorted({_subject_of(page) for page in still} & locked.keys(), key=str):
+        _acknowledge(subject, locked[subject], user, via, actor)
+    return [page for page in still if _subject_of(page) in locked]
+
+
 def refuse_link(page: Page) -> None:
     """Raise Conflict, with a code and a sentence, when the link of a page works no more."""
     if page.link_used_at is not None:
@@ -91,6 +116,10 @@ def _account(actor: Actor) -> User:
     if user is None or not user.is_active:
         raise Forbidden("Only an active account can acknowledge.")
     return user
+
+
+def _subject_of(page: Page) -> Subject:
+    return Subject(page.subject_kind, page.subject_key)
 
 
 def _keys(subject: Subject) -> dict[str, str]:

@@ -11,15 +11,15 @@ from apps.foundation.clock import now
 from apps.foundation.errors import Conflict, Invalid
 from apps.foundation.operations import operation
 from apps.foundation.subjects import Subject, subject_title
-from apps.messaging.operations import enqueue_many
 from apps.oncall.queries import people_for_roles
 from apps.paging.events import NobodyReachable, Paged
 from apps.paging.models import EscalationRun, Page
 from apps.paging.operations.firing import Advance, advance_many
 from apps.paging.operations.resting import require_respond
 from apps.paging.operations.starting import ALL_TRACKS, lock_runs
+from apps.paging.operations.together import tell
 from apps.paging.standing import Plans
-from apps.paging.texts import Call, page_messages
+from apps.paging.texts import Call
 from apps.people.models import User
 
 # Paging the same person again within this time is a double click, not a wish.
@@ -165,7 +165,7 @@ def _send(
         (run.severity, run.title, run.detected_at) if run else ("", subject_title(subject), None)
     )
     names = {user_id: user.name for user_id, user in users.items()}
-    enqueue_many(page_messages([Call(page, severity, title, detected_at, "") for page in fresh], names))
+    tell([Call(page, severity, title, detected_at, "") for page in fresh], names)
     event = Paged(
         track="",
         level=0,

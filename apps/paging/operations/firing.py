@@ -15,16 +15,17 @@ from apps.engine.timers import NewTimer, schedule_many
 from apps.foundation.actor import Actor
 from apps.foundation.clock import now
 from apps.foundation.subjects import Subject
-from apps.messaging.operations import enqueue_many
+from apps.paging.conditions import MARKED
 from apps.paging.events import EscalationExhausted, NobodyReachable, Paged
 from apps.paging.models import Acknowledgement, EscalationRun, Page
 from apps.paging.operations.fallback import fall_through
+from apps.paging.operations.together import tell
 from apps.paging.people import Reach, reach_of
 from apps.paging.plan import TIMER_KIND, Pending, StepKind
 from apps.paging.policy import Call
 from apps.paging.standing import Plans
 from apps.paging.texts import Call as PageCall
-from apps.paging.texts import call_of, page_messages
+from apps.paging.texts import Haste, call_of
 from apps.people.models import User
 
 _State = EscalationRun.State
@@ -142,7 +143,7 @@ class _Round:
         """The next level after something that reached nobody."""
         above = missed.step.level.level if missed.step.level is not None else 0
         step = self.plans.of(run).next_level(self.plans.facts(run), above)
-        return Pending(missed.due_at, step) if step is not None else None
+        return Pending(missed.due_at, step, condition=missed.condition) if step is not None else None
 
     def _take(self, item: Advance, due: Pending) -> bool:
         """Take one step; whether it reached anybody. The last call has nobody to reach, and misses nobody."""
@@ -207,7 +208,7 @@ class _Round:
                 created_at=self.at,
             )
             self.pages.append(page)
-            self.calls.append(call_of(page, run, name, channels))
+            self.calls.append(call_of(page, run, name, channels, _haste(item, due)))
         if number:
             run.level = number
         event = Paged(
@@ -252,10 +253,17 @@ class _Round:
         names = names_of(page.user_id for page in self.pages)
         if self.pages:
             Page.objects.bulk_create(self.pages, batch_size=500)
-            enqueue_many(page_messages(self.calls, names))
+            tell(self.calls, names)
         publish_many([(_with_names(event, names), subject_of(run), actor) for run, event in self.events])
         schedule_many(self.timers)
         fall_through(self.fallen, self.at)
+
+
+def _haste(item: Advance, due: Pending) -> Haste:
+    # Only whoever calls by hand gives a reason.
+    if item.reason:
+        return Haste.BY_HAND
+    return Haste.MARKED if due.condition in MARKED else Haste.NONE
 
 
 def names_of(user_ids: Iterable[int]) -> dict[int, str]:

@@ -15,8 +15,8 @@ from apps.paging.operations.firing import subject_of, timer_of
 _State = EscalationRun.State
 
 
-def hold_for_maintenance(runs: Sequence[EscalationRun], actor: Actor) -> list[EscalationRun]:
-    """Put off the locked runs that are in maintenance; returns the others. One query where no window is in force.
+def hold_for_maintenance(runs: Sequence[EscalationRun], actor: Actor) -> set[int]:
+    """Put off the locked runs that are in maintenance; returns their ids. One query where no window is in force.
 
     The caller saves the runs.
     """
@@ -24,8 +24,8 @@ def hold_for_maintenance(runs: Sequence[EscalationRun], actor: Actor) -> list[Es
     windows = list(
         MaintenanceWindow.objects.filter(ends_at__gt=at, starts_at__lte=at).select_related("team", "service")
     )
-    if not windows or not runs:
-        return list(runs)
+    if not windows:
+        return set()
     held = [(run, window) for run in runs if (window := _window_over(run, windows)) is not None]
     for run, window in held:
         run.state, run.ended_at, run.next_due_at, run.maintenance = _State.HELD, None, window.ends_at, window
@@ -47,8 +47,7 @@ def hold_for_maintenance(runs: Sequence[EscalationRun], actor: Actor) -> list[Es
             if run.track == EscalationRun.Track.PAGE
         ]
     )
-    kept = {run.pk for run, _ in held}
-    return [run for run in runs if run.pk not in kept]
+    return {run.pk for run, _ in held}
 
 
 def _window_over(run: EscalationRun, windows: Sequence[MaintenanceWindow]) -> MaintenanceWindow | None:

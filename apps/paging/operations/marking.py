@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from apps.engine.operations import publish
@@ -59,7 +60,12 @@ def mark_condition(
     for run in runs.values():
         noted = {"at": at.isoformat(), **({"amount": amount} if amount is not None else {})}
         run.conditions = {**run.conditions, condition: noted}
-    _replan(list(runs.values()), at, actor)
+    plans = Plans()
+    plans.read_activity(list(runs.values()))
+    resting = [run for run in runs.values() if run.state in RESTING]
+    if any(_listens(run, plans) for run in resting):
+        wake(resting, actor=actor, held_no_more=True)
+    _replan(list(runs.values()), at, actor, plans)
     return row
 
 
@@ -87,15 +93,36 @@ def clear_condition(subject: Subject, condition: str, *, actor: Actor) -> None:
 
 
 @operation
-def stop_target(subject: Subject, *, actor: Actor) -> None:
-    """The milestone is reached at which the clock of the target stops: nobody is called because the target passes.
+def settle_target(subject: Subject, *, met: bool, actor: Actor) -> None:
+    """Whether the milestone is reached at which the clock of the target stops: then nobody is called because it passes.
 
-    It holds until the subject opens again. For the owner of the subject, who authorizes. A repeat changes nothing.
+    It holds until the subject opens again. Where another milestone counts now that is not reached, the target passes
+    as before; what rests goes on resting. For the owner of the subject, who authorizes. A repeat changes nothing.
     """
-    runs = [run for run in lock_runs([subject])[subject].values() if TARGET_MET not in run.conditions]
-    for run in runs:
-        run.conditions = {**run.conditions, TARGET_MET: {"at": now().isoformat()}}
-    save_runs(runs)
+    settle_targets({subject: met}, actor=actor)
+
+
+@operation
+def settle_targets(met: Mapping[Subject, bool], *, actor: Actor) -> None:
+    """`settle_target` for many subjects, with a constant number of queries."""
+    at = now()
+    stopped: list[EscalationRun] = []
+    running: list[EscalationRun] = []
+    for subject, runs in lock_runs(list(met)).items():
+        for run in runs.values():
+            if (TARGET_MET in run.conditions) is met[subject]:
+                continue
+            if met[subject]:
+                run.conditions = {**run.conditions, TARGET_MET: {"at": at.isoformat()}}
+                stopped.append(run)
+            else:
+                run.conditions = {name: noted for name, noted in run.conditions.items() if name != TARGET_MET}
+                running.append(run)
+    save_runs(stopped)
+    if running:
+        plans = Plans()
+        plans.read_activity(running)
+        _replan(running, at, actor, plans)
 
 
 def _check(condition: str, amount: int | None) -> None:
@@ -114,13 +141,8 @@ def _unknown(condition: str) -> Invalid:
     return Invalid(text, fields={"condition": [text]})
 
 
-def _replan(runs: list[EscalationRun], at: datetime, actor: Actor) -> None:
+def _replan(runs: list[EscalationRun], at: datetime, actor: Actor, plans: Plans) -> None:
     """Call at once what is due now, and set a timer where something is due earlier than was known."""
-    plans = Plans()
-    plans.read_activity(runs)
-    resting = [run for run in runs if run.state in RESTING]
-    if any(_listens(run, plans) for run in resting):
-        wake(resting, actor=actor, held_no_more=True)
     due: list[Advance] = []
     timers: list[NewTimer] = []
     for run in runs:

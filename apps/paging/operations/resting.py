@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
 
 from apps.engine.operations import publish, publish_many
 from apps.engine.timers import NewTimer, schedule_many
@@ -16,12 +15,14 @@ from apps.foundation.subjects import Subject
 from apps.paging.events import Resumed, Snoozed, Unacknowledged
 from apps.paging.models import EscalationRun, Snooze
 from apps.paging.operations.firing import PAGING, Advance, advance_many, save_runs, subject_of, timer_of
-from apps.paging.operations.starting import begin, begin_again, close_pages, end_snoozes, lock_runs, runs_of
+from apps.paging.operations.starting import begin, begin_again, close_pages, end_snoozes, is_held, lock_runs, runs_of
+from apps.paging.operations.together import told_together
 from apps.paging.policy import WEEKDAYS, WorkingHours, escalation
 from apps.paging.registry import RESPOND, may_respond
 from apps.paging.standing import Plans
 from apps.people.models import User
 from apps.people.queries import user_of
+from apps.people.zones import zone_named, zone_of
 from apps.policies.durations import duration_text
 
 _State = EscalationRun.State
@@ -75,12 +76,12 @@ def _end_of(until: datetime | str, hours: WorkingHours, user: User | None) -> da
     if until != WORKING_HOURS:
         text = f"Give an instant, or {WORKING_HOURS}."
         raise Invalid(text, fields={"until": [text]})
-    return next_working_hours(hours, user.time_zone if user is not None else "UTC", now())
+    return next_working_hours(hours, zone_of(user).key, now())
 
 
 def next_working_hours(hours: WorkingHours, zone: str, at: datetime) -> datetime:
     """The next beginning of working hours after `at`, on clocks in `zone`."""
-    here = ZoneInfo(zone)
+    here = zone_named(zone)
     day = at.astimezone(here).date()
     for ahead in range(9):
         candidate = day + timedelta(days=ahead)
@@ -120,11 +121,15 @@ def wake_up(runs: Sequence[EscalationRun], *, actor: Actor) -> None:
 
 
 def wake(runs: Sequence[EscalationRun], *, actor: Actor, held_no_more: bool = False) -> None:
-    """Begin locked, resting runs with their first level. `held_no_more` lets no window of maintenance hold them."""
+    """Begin locked, resting runs with their first level. `held_no_more` lets no window of maintenance hold them.
+
+    One that was snoozed while it paged opened before any window, or was let go from it, and is held by none.
+    """
     if not runs:
         return
     plans = Plans()
     pages = [run for run in runs if run.track == EscalationRun.Track.PAGE]
+    held = set() if held_no_more else {run.pk for run in runs if is_held(run)}
     after = {run.pk: "maintenance" if run.state == _State.HELD else "snooze" for run in pages}
     for run in runs:
         run.run += 1
@@ -133,7 +138,7 @@ def wake(runs: Sequence[EscalationRun], *, actor: Actor, held_no_more: bool = Fa
         begin_again(run, plans)
     end_snoozes([subject_of(run) for run in runs])
     publish_many([(Resumed(after=after[run.pk], run=run.run), subject_of(run), actor) for run in pages])
-    begin(runs, actor, plans, may_hold=not held_no_more)
+    begin(runs, actor, plans, holdable=[run for run in runs if run.pk in held])
 
 
 def come_back(runs: Sequence[EscalationRun], *, actor: Actor) -> None:
@@ -182,10 +187,11 @@ def unacknowledge_runs(runs: Sequence[EscalationRun], *, why: str, actor: Actor,
     for run in above:
         run.answered_at, run.response_at = None, _anew(run, at)
     save_runs([run for run in above if run.state not in PAGING])
-    advance_many([Advance(run, at) for run in above if run.state in PAGING], actor=actor, plans=plans)
-    publish_many([(Unacknowledged(run=run.run, reason=why), subject_of(run), actor) for run in runs])
-    # Maintenance holds what opens in it; what was open and answered before goes on.
-    begin(runs, actor, plans, may_hold=False)
+    with told_together():
+        advance_many([Advance(run, at) for run in above if run.state in PAGING], actor=actor, plans=plans)
+        publish_many([(Unacknowledged(run=run.run, reason=why), subject_of(run), actor) for run in runs])
+        # Maintenance holds what opens in it; what was open and answered before goes on.
+        begin(runs, actor, plans, holdable=())
 
 
 def _anew(run: EscalationRun, at: datetime) -> datetime | None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.db.models import Q
 
+from apps.engine.events import DomainEvent
 from apps.engine.operations import publish_many
 from apps.engine.timers import schedule_many
 from apps.foundation.actor import Actor
@@ -78,7 +79,7 @@ def start_escalations(items: Sequence[EscalationStart], *, actor: Actor) -> None
     plans = Plans()
     runs = [run for item in fresh for track in ALL_TRACKS if (run := _new_run(item, track, plans)) is not None]
     EscalationRun.objects.bulk_create(runs, batch_size=500)
-    begin(runs, actor, plans)
+    begin(runs, actor, plans, holdable=runs)
 
 
 def _new_run(
@@ -120,12 +121,18 @@ def begin_again(run: EscalationRun, plans: Plans) -> None:
     run.ended_at = at if run.state == _State.EXHAUSTED else None
 
 
-def begin(runs: Sequence[EscalationRun], actor: Actor, plans: Plans, *, may_hold: bool = True) -> None:
+def is_held(run: EscalationRun) -> bool:
+    """Whether maintenance holds it, also where somebody snoozed it besides."""
+    return run.state == _State.HELD or (run.state == _State.SNOOZED and run.maintenance_id is not None)
+
+
+def begin(runs: Sequence[EscalationRun], actor: Actor, plans: Plans, *, holdable: Sequence[EscalationRun]) -> None:
     """Take the first step of saved, locked runs where it is due at once, and set the timer of the others.
 
-    What a maintenance window holds waits for its end instead, unless `may_hold` says that nothing may.
+    Those of `holdable` that are in a maintenance window wait for its end instead: a window holds what opens in it.
     """
-    free = hold_for_maintenance(runs, actor) if may_hold else list(runs)
+    held = hold_for_maintenance(holdable, actor) if holdable else set()
+    free = [run for run in runs if run.pk not in held]
     running = [run for run in free if run.state == _State.RUNNING and run.next_due_at is not None]
     at = now()
     due = [run for run in running if run.next_due_at is not None and run.next_due_at <= at]
@@ -147,40 +154,64 @@ def restart(
 ) -> None:
     """Begin a new run of a subject's tracks under its present severity, title and policy version.
 
-    `forget` takes the marked conditions back first, for what opens again. A snooze ends.
+    `forget` says that it opens again: the marked conditions are taken back first, and a maintenance window may hold
+    it. Otherwise a window holds only what it held before. A snooze ends.
 
     Without `tracks`: all but an acknowledged one, which only takes over severity and title; a subject that was
     stopped (resolved) has none such. What is in flight for an older run is void, its open pages are closed. Tracks
     that were never started are. Each call begins a new run.
     """
-    plans = Plans()
-    there = lock_runs([start.subject])[start.subject]
-    again = [run for run in there.values() if _restarts(run, tracks)]
-    end_snoozes([start.subject])
-    if forget:
-        clear_conditions(start.subject, by=actor.name)
-    page = there.get(EscalationRun.Track.PAGE)
-    answered_at = page.answered_at if page is not None and page not in again else None
-    for row in there.values():
+    restart_many([start], tracks=tracks, forget=forget, reason=reason, actor=actor)
+
+
+@operation
+def restart_many(
+    starts: Sequence[EscalationStart],
+    *,
+    tracks: Collection[str] | None = None,
+    forget: bool = False,
+    reason: str = "",
+    actor: Actor,
+) -> None:
+    """`restart` for many subjects, each named once: a constant number of queries where all were started before."""
+    plans, locked = Plans(), lock_runs([start.subject for start in starts])
+    end_snoozes(list(locked))
+    again: list[EscalationRun] = []
+    added: list[EscalationRun] = []
+    kept: list[EscalationRun] = []
+    holdable: list[EscalationRun] = []
+    events: list[tuple[DomainEvent, Subject, Actor]] = []
+    for start in starts:
+        there = locked[start.subject]
+        anew = [run for run in there.values() if _restarts(run, tracks)]
+        was_held = any(is_held(run) for run in there.values())
         if forget:
-            row.conditions = {}
-        if row in again:
-            row.run += 1
-            set_up(row, start, plans, answered_at=answered_at)
-        else:
-            row.severity, row.title = start.severity, start.title[:300]
-            row.response_at, row.target_at = start.response_at, start.target_at
+            clear_conditions(start.subject, by=actor.name)
+        page = there.get(EscalationRun.Track.PAGE)
+        answered_at = page.answered_at if page is not None and page not in anew else None
+        for row in there.values():
+            if forget:
+                row.conditions = {}
+            if row in anew:
+                row.run += 1
+                set_up(row, start, plans, answered_at=answered_at)
+            else:
+                row.severity, row.title = start.severity, start.title[:300]
+                row.response_at, row.target_at = start.response_at, start.target_at
+        missing = [track for track in ALL_TRACKS if track not in there and (tracks is None or track in tracks)]
+        holding = conditions_that_hold(start.subject) if missing else {}
+        made = [_new_run(start, track, plans, conditions=holding, answered_at=answered_at) for track in missing]
+        fresh = [run for run in made if run is not None]
+        if anew:
+            told = EscalationRestarted(tracks=sorted(run.track for run in anew), severity=start.severity)
+            events.append((told, start.subject, actor))
+        holdable += [*anew, *fresh] if was_held or forget else ()
+        again, added, kept = [*again, *anew], [*added, *fresh], [*kept, *there.values()]
     close_pages(again)
-    save_runs(list(there.values()))
-    missing = [track for track in ALL_TRACKS if track not in there and (tracks is None or track in tracks)]
-    holding = conditions_that_hold(start.subject) if missing else {}
-    made = [_new_run(start, track, plans, conditions=holding, answered_at=answered_at) for track in missing]
-    added = [run for run in made if run is not None]
-    EscalationRun.objects.bulk_create(added)
-    if again:
-        event = EscalationRestarted(tracks=sorted(run.track for run in again), severity=start.severity)
-        publish_many([(event, start.subject, actor)])
-    begin([*again, *added], actor, plans)
+    save_runs(kept)
+    EscalationRun.objects.bulk_create(added, batch_size=500)
+    publish_many(events)
+    begin([*again, *added], actor, plans, holdable=holdable)
 
 
 def conditions_that_hold(subject: Subject) -> dict[str, Any]:

@@ -175,7 +175,7 @@ class EscalationRunAdmin(SubjectAdmin):
             "title": f"Why was I paged? {title}",
             "about": title,
             "back_url": subject_url(subject),
-            "why": explain(subject, user_id=request.user.pk),
+            "why": explain(subject, user=request.user),
         }
         answer = render(request, "paging/why.html", context)
         answer["Cache-Control"] = "no-store"
