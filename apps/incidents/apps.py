@@ -12,13 +12,23 @@ class IncidentsConfig(AppConfig):
 
     def ready(self) -> None:
         from apps.foundation.subjects import SubjectKind, register_subject
-        from apps.incidents import incident_types, permissions, policy, presses, queries, service_levels, subscribers
+        from apps.incidents import (
+            contacts,
+            incident_types,
+            permissions,
+            policy,
+            presses,
+            queries,
+            service_levels,
+            subscribers,
+        )
         from apps.paging.registry import register_authority
         from apps.policies.activation import register_open_incidents
 
         policy.register()
         incident_types.register()
         service_levels.register()
+        contacts.register()
         register_open_incidents("incidents", queries.open_by_version)
         register_subject(
             SubjectKind(

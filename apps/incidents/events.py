@@ -56,6 +56,26 @@ class SeverityChanged(DomainEvent):
 
 
 @dataclass(frozen=True)
+class TypeChanged(DomainEvent):
+    """What kind of incident it is, by its pack's slug and sub-type; both empty when that was taken back."""
+
+    kind: ClassVar[str] = "incidents.type_changed"
+    incident_id: int
+    type: str
+    subtype: str
+
+
+@dataclass(frozen=True)
+class ClockStopChosen(DomainEvent):
+    """The milestone at which the clock of the target stops from now on."""
+
+    kind: ClassVar[str] = "incidents.clock_stop_chosen"
+    incident_id: int
+    milestone: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class PhaseChanged(DomainEvent):
     kind: ClassVar[str] = "incidents.phase_changed"
     incident_id: int

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Self
+from typing import Self, cast
 
 from pydantic import field_validator, model_validator
 
 from apps.incidents.policy import Short, Slug
+from apps.policies.queries import optional_section
 from apps.policies.sections import PackList, PackModel, Table, register_section
 
 
@@ -39,6 +40,27 @@ class Types(PackList[Sequence[TypeKind]]):
 
     def find(self, slug: str) -> TypeKind | None:
         return next((kind for kind in self.root if kind.slug == slug), None)
+
+    def named(self, word: str) -> tuple[str, str] | None:
+        """The type, and the sub-type, that a word of an alert means: a slug, a name, or the name of a sub-type."""
+        said = word.strip().lower()
+        for kind in self.root:
+            if said in {kind.slug, kind.name.lower()}:
+                return kind.slug, ""
+            if found := next((name for name in kind.subtypes if name.lower() == said), None):
+                return kind.slug, found
+        return None
+
+    def text(self, slug: str, subtype: str) -> str:
+        """A type for people; empty where none is said."""
+        kind = self.find(slug)
+        name = kind.name if kind is not None else slug
+        return f"{name}: {subtype}" if subtype else name
+
+
+def types_of(version_id: int) -> Types:
+    """The types of a policy version; none where its pack has no such section."""
+    return cast("Types | None", optional_section(version_id, "types")) or Types([])
 
 
 def _type_tables(found: Types) -> list[Table]:

@@ -45,6 +45,12 @@ class Incident(models.Model):
         "catalog.Environment", on_delete=models.PROTECT, null=True, blank=True, related_name="incidents"
     )
     policy_version = models.ForeignKey("policies.PolicyVersion", on_delete=models.PROTECT, related_name="+")
+    type = models.CharField(max_length=40, blank=True, help_text="one of those that its pack names; empty: not said")
+    subtype = models.CharField(max_length=120, blank=True)
+    metric = models.CharField(max_length=120, blank=True, help_text="what the alert that opened it measures")
+    stop_milestone = models.CharField(
+        max_length=40, blank=True, help_text="where the clock of its target stops; empty: as its severity says"
+    )
     source = models.CharField(max_length=40, default="person", help_text="person, or the kind of integration")
     declared_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"

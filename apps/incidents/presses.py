@@ -10,8 +10,10 @@ from apps.foundation.actor import Actor
 from apps.foundation.errors import NotFound
 from apps.foundation.subjects import Subject
 from apps.incidents.events import Acknowledged, Resolved
+from apps.incidents.models import Incident
 from apps.incidents.operations import acknowledge, resolve
 from apps.incidents.queries import SUBJECT_KIND
+from apps.messaging.events import MessageTaken
 from apps.messaging.posts import News, follow_up
 from apps.messaging.registry import Press, register_responder
 from apps.people.queries import user_titles
@@ -32,9 +34,31 @@ def respond(press: Press, actor: Actor) -> str:
 
 
 def follow(events: Sequence[Event]) -> None:
-    """Tell where it was posted that somebody has it, or that it is over. A repeat changes nothing."""
-    names = user_titles({str(event.payload.get("user_id") or event.actor.get("user_id") or "") for event in events})
-    follow_up([_news(event, names) for event in sorted(events, key=lambda event: event.pk)])
+    """Tell where it was posted that somebody has it, or that it is over. A repeat changes nothing.
+
+    What arrived at a provider only after that had been told everywhere else is told of the present state.
+    """
+    happened = {event.pk: event for event in events if event.kind in _ACTIONS}
+    happened |= {event.pk: event for event in _present([event for event in events if event.kind == MessageTaken.kind])}
+    ids = {str(event.payload.get("user_id") or event.actor.get("user_id") or "") for event in happened.values()}
+    names = user_titles(ids)
+    follow_up([_news(happened[pk], names) for pk in sorted(happened)])
+
+
+def _present(taken: Sequence[Event]) -> list[Event]:
+    """The newest answer to each incident that something was sent about, as far as it still holds."""
+    ids = {int(event.subject_key) for event in taken if event.subject_kind == SUBJECT_KIND}
+    if not ids:
+        return []
+    rows = Incident.objects.filter(pk__in=ids)
+    kinds = {
+        str(pk): Resolved.kind if resolved_at else Acknowledged.kind
+        for pk, resolved_at, acknowledged_at in rows.values_list("pk", "resolved_at", "acknowledged_at")
+        if resolved_at or acknowledged_at
+    }
+    told = Event.objects.filter(subject_kind=SUBJECT_KIND, subject_key__in=list(kinds), kind__in=list(_ACTIONS))
+    newest = {event.subject_key: event for event in told.order_by("pk") if event.kind == kinds[event.subject_key]}
+    return list(newest.values())
 
 
 def _news(event: Event, names: dict[str, str]) -> News:
@@ -48,4 +72,4 @@ def _news(event: Event, names: dict[str, str]) -> News:
 def register() -> None:
     """Called once from `ready()`."""
     register_responder(SUBJECT_KIND, respond)
-    subscribe_batch(list(_ACTIONS), FOLLOWER, follow)
+    subscribe_batch([*_ACTIONS, MessageTaken.kind], FOLLOWER, follow)

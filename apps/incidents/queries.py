@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any, TypeVar
 
 from django.contrib.auth.models import AnonymousUser
@@ -11,6 +12,7 @@ from django.db.models.functions import Cast
 
 from apps.catalog.models import Membership, TeamGroupPermission, TeamUserPermission
 from apps.foundation.subjects import Subject
+from apps.incidents.metrics import REOPENED
 from apps.incidents.models import (
     Incident,
     IncidentGroupPermission,
@@ -150,6 +152,20 @@ def current_roles(incident_ids: Iterable[int]) -> dict[int, dict[str, RoleAssign
     for row in rows:
         found[row.incident_id][row.role] = row
     return found
+
+
+def cycle_starts(incidents: Iterable[Incident]) -> dict[int, datetime]:
+    """From when the clocks of each incident run: its detection, or its last reopening.
+
+    One query where some were opened again, else none.
+    """
+    by_id = {incident.pk: incident for incident in incidents}
+    starts = {pk: incident.detected_at for pk, incident in by_id.items()}
+    again = [pk for pk, incident in by_id.items() if incident.reopened_count]
+    if again:
+        rows = Milestone.objects.filter(incident__in=again, name=REOPENED)
+        starts |= {row.incident_id: row.at for row in rows if row.cycle == by_id[row.incident_id].reopened_count}
+    return starts
 
 
 def milestones_of(incident_id: int) -> list[Milestone]:

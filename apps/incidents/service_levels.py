@@ -7,8 +7,10 @@ from typing import Annotated, Literal, Self, cast
 
 from pydantic import Field, model_validator
 
-from apps.incidents.policy import RESOLVED, Clocks, Lifecycle, Short, Slug, unknown_milestones
+from apps.incidents.models import Incident
+from apps.incidents.policy import RESOLVED, Clocks, Lifecycle, Short, Slug, severities, unknown_milestones
 from apps.policies.durations import Duration, duration_text
+from apps.policies.queries import optional_section
 from apps.policies.sections import Finding, PackModel, Sections, Table, Where, register_section
 
 
@@ -34,6 +36,29 @@ class ServiceLevels(PackModel):
         if self.source == "metric" and metric in self.metrics:
             return self.metrics[metric]
         return clocks.target_seconds
+
+
+def service_levels(version_id: int) -> ServiceLevels:
+    """The service levels of a policy version; those of its severities where its pack has no such section."""
+    return cast("ServiceLevels | None", optional_section(version_id, "sla")) or ServiceLevels()
+
+
+def clocks_for(incident: Incident) -> Clocks:
+    """The limits that hold for an incident, and the milestone at which the clock of its target stops.
+
+    Those of its severity; the target may be that of the metric that raised it, the milestone one that was chosen.
+    """
+    severity = severities(incident.policy_version_id).find(incident.severity)
+    clocks = severity.clocks if severity is not None else Clocks()
+    target = service_levels(incident.policy_version_id).limit_seconds(clocks, incident.metric)
+    return clocks.model_copy(update={"target_seconds": target, "stop": incident.stop_milestone or clocks.stop})
+
+
+def stops_for(incident: Incident) -> list[str]:
+    """The milestones of which one may be chosen for an incident: its severity's own first, then those of the pack."""
+    severity = severities(incident.policy_version_id).find(incident.severity)
+    own = severity.clocks.stop if severity is not None else RESOLVED
+    return list(dict.fromkeys([own, *service_levels(incident.policy_version_id).stops]))
 
 
 def _check_stops(sections: Sections) -> list[Finding]:

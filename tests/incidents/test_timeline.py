@@ -271,13 +271,16 @@ def test_a_message_that_failed_is_told() -> None:
         address="",
         title="page",
         error="550 no such user",
-        attempts=1,
+        attempts=2,
+        outcome="refused",
     )
     with transaction.atomic():
         publish(failed, subject=subject_of(made), actor=Actor.system("messaging"))
     while deliver():
         pass
-    assert _texts(made, "message_failed") == ["A message by email to Bo failed: 550 no such user"]
+    assert _texts(made, "message_failed") == [
+        "A message by email to Bo failed after 2 tries: the provider refuses it for good"
+    ]
 
 
 @pytest.mark.django_db(transaction=True)

@@ -138,6 +138,18 @@ def _severity(form: Form) -> Any:
     )
 
 
+def _type(form: Form) -> Any:
+    """One choice gives both: the type, and behind a bar its sub-type."""
+    slug, _, subtype = form.text("type").partition("|")
+    return operations.change_type(form.incident_id, slug, subtype, actor=form.actor)
+
+
+def _clock_stop(form: Form) -> Any:
+    return operations.choose_clock_stop(
+        form.incident_id, form.text("milestone"), reason=form.text("reason"), actor=form.actor
+    )
+
+
 def _mark(form: Form) -> Any:
     return operations.mark(form.incident_id, form.text("milestone"), at=form.instant("at"), actor=form.actor)
 
@@ -174,6 +186,8 @@ VERBS: Mapping[str, Verb] = {
         _say("Phase changed."),
     ),
     "change-severity": Verb(_severity, lambda incident: f"Severity is {incident.severity}."),
+    "change-type": Verb(_type, _say("Its type is noted.")),
+    "choose-clock-stop": Verb(_clock_stop, _say("The clock of the target stops there.")),
     "mark": Verb(_mark, _say("Milestone marked.")),
     "post": Verb(_post, _say("")),
     "page-in": Verb(_page_in, _paged),

@@ -16,6 +16,7 @@ from django.utils.safestring import SafeString
 
 from apps.foundation.clock import now
 from apps.foundation.markdown import to_html
+from apps.incidents.admin.choices import stop_options
 from apps.incidents.admin.clocks import clocks_of
 from apps.incidents.admin.escalating import EscalationView, PageRow, escalation_view, page_rows
 from apps.incidents.admin.home import PanelBox
@@ -29,9 +30,10 @@ from apps.incidents.admin.showing import (
     clock_text,
     moment,
     person_of,
-    zone_of,
 )
 from apps.incidents.admin.timeline import TimelineView, timeline_view
+from apps.incidents.contacts import WhoToCall, who_to_call
+from apps.incidents.incident_types import types_of
 from apps.incidents.loose_ends import LooseEnd, loose_ends
 from apps.incidents.models import Incident, Milestone, RoleAssignment
 from apps.incidents.panels import panels
@@ -40,6 +42,7 @@ from apps.incidents.policy import lifecycle, roles
 from apps.incidents.queries import current_roles, milestones_of
 from apps.paging.models import Page
 from apps.people.models import User
+from apps.people.zones import zone_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,9 @@ class Header:
     environment: str
     source: str
     pack: str
+    type: str
+    has_types: bool
+    has_stops: bool
     phases: tuple[PhaseStep, ...]
     clocks: tuple[Clock, ...]
     reopened: int
@@ -111,6 +117,7 @@ class CommandView:
     milestones: tuple[MilestoneRow, ...]
     loose_ends: tuple[LooseEnd, ...]
     panels: tuple[PanelBox, ...]
+    contacts: tuple[WhoToCall, ...]
     timeline: TimelineView
     composer_key: str
     act: Mapping[str, str]
@@ -144,6 +151,7 @@ def command_view(incident: Incident, request: HttpRequest, verbs: Sequence[str],
         milestones=_milestones(incident, milestones, zone, at),
         loose_ends=loose_ends(incident, user) if powers.command and incident.is_open else (),
         panels=_panels(incident, request),
+        contacts=tuple(who_to_call(incident, at)),
         timeline=timeline_view(incident.pk, user, zone, at, after=after),
         composer_key=uuid4().hex,
         act=_addresses(incident, verbs),
@@ -180,6 +188,9 @@ def _header(incident: Incident, powers: Powers, at: datetime) -> Header:
         environment=incident.environment.name if incident.environment else "",
         source=_source(incident),
         pack=str(incident.policy_version),
+        type=types_of(incident.policy_version_id).text(incident.type, incident.subtype),
+        has_types=bool(types_of(incident.policy_version_id).root),
+        has_stops=bool(stop_options(incident)),
         phases=steps,
         clocks=clocks_of(incident, at),
         reopened=incident.reopened_count,

@@ -14,12 +14,21 @@ from apps.foundation.actor import Actor
 from apps.foundation.clock import now
 from apps.foundation.errors import Invalid
 from apps.incidents import operations
-from apps.incidents.admin.choices import Option, SeverityOption, service_options, severity_options, team_options
-from apps.incidents.admin.showing import Moment, SeverityChip, chip_of, moment, zone_of
+from apps.incidents.admin.choices import (
+    Option,
+    SeverityOption,
+    TypeGroup,
+    service_options,
+    severity_options,
+    team_options,
+    type_options,
+)
+from apps.incidents.admin.showing import Moment, SeverityChip, chip_of, moment
 from apps.incidents.models import Incident
 from apps.incidents.policy import lifecycle
 from apps.incidents.queries import alike_open_incidents, url
 from apps.people.models import User
+from apps.people.zones import zone_of
 from apps.policies.models import PolicyVersion
 from apps.policies.queries import active_version
 
@@ -44,6 +53,7 @@ class DeclareView:
     is_drill: bool
     pages: bool
     severities: tuple[SeverityOption, ...]
+    types: tuple[TypeGroup, ...]
     pack: str
     teams: tuple[Option, ...]
     services: tuple[Option, ...]
@@ -66,6 +76,7 @@ def declare_view(
         is_drill=data.get("kind") == Incident.Kind.DRILL,
         pages=data.get("quiet") != "1",
         severities=severity_options(version.pk, data.get("severity", "")),
+        types=type_options(version.pk, data.get("type", "")),
         pack=str(version),
         teams=team_options(data.get("team", "")),
         services=service_options(services),
@@ -115,6 +126,7 @@ def declare(data: QueryDict, actor: Actor) -> Incident:
     wrong = [value for value in [team, *data.getlist("services")] if value and not _is_key(value)]
     if wrong:
         raise Invalid(f"{wrong[0][:40]!r} is not a choice.")
+    kind, _, subtype = data.get("type", "").partition("|")
     return operations.declare(
         data.get("title", ""),
         data.get("severity", ""),
@@ -124,6 +136,8 @@ def declare(data: QueryDict, actor: Actor) -> Incident:
         visibility=data.get("visibility", Incident.Visibility.OPEN),
         kind=data.get("kind", Incident.Kind.REAL),
         page=data.get("quiet") != "1",
+        type=kind,
+        subtype=subtype,
         actor=actor,
     )
 

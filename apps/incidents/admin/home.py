@@ -28,17 +28,17 @@ from apps.incidents.admin.showing import (
     admin_url,
     chip_of,
     moment,
-    zone_of,
 )
 from apps.incidents.home_panels import home_panels
 from apps.incidents.models import Incident
 from apps.incidents.permissions import DECLARE
 from apps.incidents.policy import lifecycle, roles
-from apps.incidents.queries import SUBJECT_KIND, current_roles, open_incidents, url
-from apps.oncall.queries import on_call_now, visible_rotations
+from apps.incidents.queries import SUBJECT_KIND, current_roles, cycle_starts, open_incidents, url
+from apps.oncall.queries import next_shift_of, on_call_now, visible_rotations
 from apps.paging.models import Page
 from apps.people.models import User
 from apps.people.permissions import user_allowed
+from apps.people.zones import zone_of
 
 MOST_INCIDENTS, MOST_CHANGES, MOST_ROTATIONS, MOST_WAITING = 50, 6, 8, 20
 
@@ -89,6 +89,16 @@ class OnCallRow:
 
 
 @dataclass(frozen=True, slots=True)
+class MyShift:
+    """The reader's shift that runs, or their next one; `at` is when it ends (None: not soon) or begins."""
+
+    rotation: str
+    runs: bool
+    at: Moment | None
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
 class ChangeRow:
     url: str
     title: str
@@ -114,6 +124,7 @@ class Home:
     incidents: tuple[IncidentCard, ...]
     more_incidents: bool
     on_call: tuple[OnCallRow, ...]
+    my_shift: MyShift | None
     changes: tuple[ChangeRow, ...]
     health: tuple[HealthLine, ...]
     panels: tuple[PanelBox, ...]
@@ -147,6 +158,7 @@ def home(request: HttpRequest) -> Home:
         incidents=cards,
         more_incidents=len(found) > MOST_INCIDENTS,
         on_call=_on_call(user, zone, at),
+        my_shift=_my_shift(user, zone, at),
         changes=_changes(user, zone, at),
         health=health_lines(at),
         panels=_panels(request),
@@ -177,7 +189,7 @@ def _headline(cards: Sequence[IncidentCard], count: int, waiting: Sequence[Waiti
 def _cards(incidents: Sequence[Incident], zone: ZoneInfo, at: datetime) -> tuple[IncidentCard, ...]:
     held = current_roles(incident.pk for incident in incidents)
     pages = next_pages(incidents, zone, at)
-    stopped = stops_reached(incidents)
+    stopped, begun = stops_reached(incidents), cycle_starts(incidents)
     cards: list[IncidentCard] = []
     for incident in incidents:
         commander = roles(incident.policy_version_id).commander
@@ -195,7 +207,7 @@ def _cards(incidents: Sequence[Incident], zone: ZoneInfo, at: datetime) -> tuple
                 commander_role=commander.name,
                 acknowledged=moment(incident.acknowledged_at, zone, at) if incident.acknowledged_at else None,
                 since=since_clock(incident, at),
-                target=target_clock(incident, at, stopped.get(incident.pk)),
+                target=target_clock(incident, begun[incident.pk], at, stopped.get(incident.pk)),
                 next_page=pages.get(incident.pk),
                 is_drill=incident.kind == Incident.Kind.DRILL,
                 is_private=incident.visibility == Incident.Visibility.PRIVATE,
@@ -243,6 +255,15 @@ def _on_call(user: User | AnonymousUser, zone: ZoneInfo, at: datetime) -> tuple[
         )
         for row in on_call_now(rotations, at)
     )
+
+
+def _my_shift(user: User | AnonymousUser, zone: ZoneInfo, at: datetime) -> MyShift | None:
+    found = next_shift_of(user, at) if isinstance(user, User) else None
+    if found is None:
+        return None
+    edge = found.until if found.runs else found.shift.starts_at
+    url = f"{reverse('admin:oncall_rotation_calendar')}?show=mine&date={(edge or at).astimezone(zone):%Y-%m-%d}"
+    return MyShift(found.rotation.name, found.runs, moment(edge, zone, at) if edge else None, url)
 
 
 def _changes(user: User | AnonymousUser, zone: ZoneInfo, at: datetime) -> tuple[ChangeRow, ...]:

@@ -19,17 +19,17 @@ from apps.foundation.clock import now
 from apps.foundation.errors import DomainError, NotFound
 from apps.incidents.admin import declaring
 from apps.incidents.admin.actions import VERBS, Form
-from apps.incidents.admin.choices import command_choices, severity_options
+from apps.incidents.admin.choices import command_choices, severity_options, type_options
 from apps.incidents.admin.command import command_view
 from apps.incidents.admin.filters import PhaseFilter, SeverityFilter, StateFilter, TeamFilter
 from apps.incidents.admin.home import home
 from apps.incidents.admin.listing import ListColumns
-from apps.incidents.admin.showing import zone_of
 from apps.incidents.models import Incident, Milestone, RoleAssignment, TimelineEntry
 from apps.incidents.permissions import DECLARE, VIEW, authorize
 from apps.incidents.queries import search, visible_to
 from apps.people.admin.base import PortalModelAdmin, ReadOnlyAdmin, ReadOnlyInline, request_actor
 from apps.people.permissions import user_allowed
+from apps.people.zones import zone_of
 
 
 class RoleInline(ReadOnlyInline):
@@ -64,7 +64,10 @@ class IncidentAdmin(ReadOnlyAdmin, ListColumns, PortalModelAdmin):
     actions = None
     inlines: ClassVar = [RoleInline, MilestoneInline, TimelineInline]
     fieldsets: ClassVar = [
-        (None, {"fields": ["number", "title", "summary", "kind", "severity", "phase", "visibility"]}),
+        (
+            None,
+            {"fields": ["number", "title", "summary", "kind", "severity", "type", "subtype", "phase", "visibility"]},
+        ),
         ("Where", {"fields": ["team", "services", "environment", "policy_version", "source", "declared_by"]}),
         (
             "When",
@@ -226,7 +229,8 @@ class IncidentAdmin(ReadOnlyAdmin, ListColumns, PortalModelAdmin):
         self._require_declare(request)
         version = declaring.version_for(request.GET, request.user)
         options = severity_options(version.pk, request.GET.get("severity", ""))
-        context = {"severities": options, "pack": str(version)}
+        types = type_options(version.pk, request.GET.get("type", ""))
+        context = {"severities": options, "types": types, "pack": str(version)}
         return _fresh(render(request, "incidents/declare/_severities.html", context))
 
     # --- parts ---

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
-from django.contrib.auth.models import AnonymousUser
 from django.urls import NoReverseMatch, reverse
 
 from apps.foundation.errors import NotFound
@@ -62,14 +61,6 @@ class Person:
     id: int
     name: str
     initials: str
-
-
-def zone_of(user: User | AnonymousUser) -> ZoneInfo:
-    """The time zone in which `user` reads pages; UTC where their account names none that exists."""
-    try:
-        return ZoneInfo(getattr(user, "time_zone", "") or "UTC")
-    except (ZoneInfoNotFoundError, ValueError):
-        return ZoneInfo("UTC")
 
 
 def moment(at: datetime, zone: ZoneInfo, now: datetime) -> Moment:

@@ -12,7 +12,7 @@ from apps.incidents.queries import search
 
 
 class IncidentFilter(django_filters.FilterSet):
-    """By severity, phase, team, service, being open, and words."""
+    """By severity, type, phase, team, service, being open, and words."""
 
     severity = django_filters.CharFilter(field_name="severity", lookup_expr="iexact", label="P0, P1 …")
     phase = django_filters.ChoiceFilter(choices=Incident.Phase.choices)
@@ -23,7 +23,7 @@ class IncidentFilter(django_filters.FilterSet):
 
     class Meta:
         model = Incident
-        fields = ("severity", "phase", "visibility", "kind")
+        fields = ("severity", "type", "phase", "visibility", "kind")
 
     def of_service(self, rows: QuerySet[Incident], name: str, value: Any) -> QuerySet[Incident]:
         return rows.filter(pk__in=Incident.services.through.objects.filter(service_id=value).values("incident_id"))

@@ -37,6 +37,11 @@ class DeclareInput(InputSerializer):
     environment = _id(required=False, allow_null=True)
     visibility = serializers.ChoiceField(choices=Incident.Visibility.choices, required=False)
     kind = serializers.ChoiceField(choices=Incident.Kind.choices, required=False)
+    type = serializers.CharField(max_length=40, required=False, allow_blank=True, help_text="of the pack's types")
+    subtype = serializers.CharField(max_length=120, required=False, allow_blank=True)
+    stop_milestone = serializers.CharField(
+        max_length=40, required=False, allow_blank=True, help_text="where the clock of its target stops"
+    )
     page = serializers.BooleanField(required=False, help_text="false opens it without paging anybody")
     detected_at = serializers.DateTimeField(required=False, allow_null=True)
 
@@ -82,6 +87,22 @@ class SeverityInput(InputSerializer):
     """The severity, of the incident's pack."""
 
     severity = serializers.CharField(max_length=20)
+    reason = _reason()
+
+
+@_example({"type": "data", "subtype": "Replication lag"})
+class TypeInput(InputSerializer):
+    """What kind of incident it is, of the types of its pack; an empty type takes it back."""
+
+    type = serializers.CharField(max_length=40, allow_blank=True)
+    subtype = serializers.CharField(max_length=120, required=False, allow_blank=True)
+
+
+@_example({"milestone": "hotfix_ready", "reason": "the fix ships tomorrow"})
+class ClockStopInput(InputSerializer):
+    """A milestone of those that the pack lets one choose; an empty one is that of the severity again."""
+
+    milestone = serializers.CharField(max_length=40, allow_blank=True)
     reason = _reason()
 
 

@@ -19,6 +19,10 @@ INCIDENT_EXAMPLE: dict[str, Any] = {
     "summary": "",
     "kind": "real",
     "severity": "P0",
+    "type": "application",
+    "subtype": "Deadlocks",
+    "metric": "",
+    "stop_milestone": "",
     "phase": "triage",
     "phase_label": "Triage",
     "visibility": "open",
@@ -144,6 +148,21 @@ class IncidentDetailSerializer(IncidentSerializer):
     @extend_schema_field(TimesSerializer())
     def get_times(self, incident: Incident) -> Any:
         return TimesSerializer(times(incident.milestones.all(), incident.reopened_count)).data
+
+
+class WhoToCallSerializer(serializers.Serializer[Any]):
+    """Somebody to call, of the incident's pack. `people` are the names of those who answer for the role now."""
+
+    name = serializers.CharField(source="contact.name")
+    kind = serializers.ChoiceField(choices=["internal", "external"], source="contact.kind")
+    role = serializers.CharField(source="contact.role", allow_null=True)
+    people = serializers.ListField(child=serializers.CharField())
+    phone = serializers.CharField(source="contact.phone", allow_null=True)
+    email = serializers.CharField(source="contact.email", allow_null=True)
+    chat = serializers.CharField(source="contact.chat", allow_null=True)
+    backup = serializers.CharField(source="contact.backup", allow_null=True)
+    schedule = serializers.CharField(source="contact.schedule", allow_null=True)
+    note = serializers.CharField(source="contact.note", allow_null=True)
 
 
 class LooseEndSerializer(serializers.Serializer[Any]):

@@ -14,6 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 
+from apps.foundation.clock import now
 from apps.foundation.errors import Invalid
 from apps.incidents import operations
 from apps.incidents.api import inputs as taken
@@ -24,7 +25,9 @@ from apps.incidents.api.serializers import (
     LooseEndSerializer,
     ResolvedIncidentSerializer,
     TimelineEntrySerializer,
+    WhoToCallSerializer,
 )
+from apps.incidents.contacts import who_to_call
 from apps.incidents.loose_ends import loose_ends
 from apps.incidents.models import Incident
 from apps.incidents.permissions import COMMAND, DECLARE, RESPOND, VIEW, authorize
@@ -52,7 +55,10 @@ _NEEDS: dict[str, str] = {
     "unsnooze": RESPOND,
     "unacknowledge": RESPOND,
     "why": VIEW,
+    "contacts": VIEW,
     "severity": COMMAND,
+    "type": COMMAND,
+    "clock_stop": COMMAND,
     "resolve": COMMAND,
     "reopen": COMMAND,
     "keep_open": COMMAND,
@@ -188,6 +194,20 @@ class IncidentViewSet(PortalReadOnlyViewSet):
         given = self.inputs(taken.SeverityInput)
         return self._run(operations.change_severity, given.pop("severity"), **given)
 
+    @_verb(taken.TypeInput)
+    @action(detail=True, methods=["post"])
+    def type(self, request: Request, pk: str) -> Response:
+        """Say what kind of incident it is, of the types that its pack names."""
+        given = self.inputs(taken.TypeInput)
+        return self._run(operations.change_type, given["type"], given.get("subtype", ""))
+
+    @_verb(taken.ClockStopInput)
+    @action(detail=True, methods=["post"], url_path="clock-stop")
+    def clock_stop(self, request: Request, pk: str) -> Response:
+        """Choose the milestone at which the clock of the target stops."""
+        given = self.inputs(taken.ClockStopInput)
+        return self._run(operations.choose_clock_stop, given.pop("milestone"), **given)
+
     @_verb(taken.PhaseInput)
     @action(detail=True, methods=["post"])
     def phase(self, request: Request, pk: str) -> Response:
@@ -266,8 +286,14 @@ class IncidentViewSet(PortalReadOnlyViewSet):
     @action(detail=True, methods=["get"], filterset_class=None, pagination_class=None)
     def why(self, request: Request, pk: str) -> Response:
         """Why people were paged, and why nobody was: from the engine's own rows."""
-        found = explain(subject_of(self.row), user_id=request.user.pk)
+        found = explain(subject_of(self.row), user=request.user)
         return Response(WhySerializer(found).data)
+
+    @extend_schema(responses=WhoToCallSerializer(many=True), filters=False)
+    @action(detail=True, methods=["get"], filterset_class=None, pagination_class=None)
+    def contacts(self, request: Request, pk: str) -> Response:
+        """Who to call, as the incident's pack says, with who answers for each role now."""
+        return Response(WhoToCallSerializer(who_to_call(self.row, now()), many=True).data)
 
     @extend_schema(request=taken.ResolveInput, responses=ResolvedIncidentSerializer)
     @action(detail=True, methods=["post"])

@@ -20,6 +20,7 @@ from apps.incidents.events import Declared
 from apps.incidents.metrics import DECLARED, DETECTED
 from apps.incidents.models import Incident, Milestone
 from apps.incidents.operations import checking
+from apps.incidents.operations.classifying import checked_stop, checked_type
 from apps.incidents.operations.escalating import escalation_start
 from apps.incidents.operations.numbering import allocate_numbers
 from apps.incidents.operations.recording import NewEntry, entry_by, save_stream_numbers, write_entries
@@ -40,6 +41,7 @@ class Declaration:
 
     Without a team it belongs to the owner of its first service, else to the declarer's own team. It pins
     `policy_version_id`, or the active version of its service's or team's pack. `pages=False` opens it quietly.
+    `metric` is what the alert measures; the pack may have a limit for it.
     """
 
     title: str
@@ -54,6 +56,10 @@ class Declaration:
     detected_at: datetime | None = None
     policy_version_id: int | None = None
     pages: bool = True
+    type: str = ""
+    subtype: str = ""
+    metric: str = ""
+    stop_milestone: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +73,7 @@ class _Checked:
     team_id: int | None
     version_id: int
     services: tuple[tuple[int, int], ...]
+    type: tuple[str, str] = ("", "")
 
 
 def declare(
@@ -83,13 +90,16 @@ def declare(
     source: str = "person",
     detected_at: datetime | None = None,
     policy_version_id: int | None = None,
+    type: str = "",  # noqa: A002  # its name everywhere else, too
+    subtype: str = "",
+    stop_milestone: str = "",
     actor: Actor,
 ) -> Incident:
     """Open one incident, page as its pack says, and start its timeline, all in one transaction.
 
     Needs `declare_incident`. Each call opens another incident; an edge guards against repeats by its
     `Idempotency-Key`. Raises Forbidden, and Invalid for a wrong severity (listing the valid ones), title,
-    team, service or environment.
+    team, service, environment, type, or milestone at which its clock is to stop.
     """
     declaration = Declaration(
         title=title,
@@ -104,6 +114,9 @@ def declare(
         detected_at=detected_at,
         policy_version_id=policy_version_id,
         pages=page,
+        type=type,
+        subtype=subtype,
+        stop_milestone=stop_milestone,
     )
     return declare_many([declaration], actor=actor)[0]
 
@@ -164,6 +177,7 @@ def _checked(item: Declaration, team_id: int | None, version_id: int, services: 
         team_id=team_id,
         version_id=version_id,
         services=tuple((pk, services[pk].owner_id) for pk in item.service_ids),
+        type=checked_type(version_id, item.type, item.subtype),
     )
 
 
@@ -211,7 +225,7 @@ def _versions(declarations: Sequence[Declaration], packs: Sequence[int | None]) 
 
 def _row(item: _Checked, number: str, at: datetime, actor: Actor) -> Incident:
     declaration = item.declaration
-    return Incident(
+    incident = Incident(
         number=number,
         title=item.title,
         summary=item.summary,
@@ -226,7 +240,12 @@ def _row(item: _Checked, number: str, at: datetime, actor: Actor) -> Incident:
         declared_by_id=actor.user_id,
         detected_at=min(declaration.detected_at or at, at),
         declared_at=at,
+        type=item.type[0],
+        subtype=item.type[1],
+        metric=declaration.metric[:120],
     )
+    incident.stop_milestone = checked_stop(incident, declaration.stop_milestone)
+    return incident
 
 
 def _attach_services(checked: Sequence[_Checked], incidents: Sequence[Incident]) -> None:

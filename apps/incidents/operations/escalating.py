@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from apps.foundation.actor import Actor
@@ -13,8 +13,8 @@ from apps.incidents.models import Incident, Milestone
 from apps.incidents.operations import checking
 from apps.incidents.operations.changing import changing
 from apps.incidents.permissions import RESPOND, VIEW
-from apps.incidents.policy import severities
 from apps.incidents.queries import subject_of
+from apps.incidents.service_levels import clocks_for
 from apps.paging import operations as paging
 from apps.paging.conditions import SEVERAL_SERVICES
 
@@ -25,7 +25,7 @@ def escalation_start(
     """What paging needs to know of an incident. `services` are ids with their owners'; clocks run from `since`, the
     detection unless the incident was opened again."""
     affected = list(services)
-    clocks = severities(incident.policy_version_id).get(incident.severity).clocks
+    clocks = clocks_for(incident)
     begun = since or incident.detected_at
 
     def ends_at(seconds: int | None) -> datetime | None:
@@ -48,9 +48,22 @@ def escalation_start(
 
 def escalation_start_again(incident: Incident) -> paging.EscalationStart:
     """The same of an incident that is there: two queries."""
-    reopened = incident.milestones.filter(cycle=incident.reopened_count, name="reopened").first()
-    services = incident.services.order_by("pk").values_list("pk", "owner_id")
-    return escalation_start(incident, services, since=reopened.at if reopened else None)
+    return escalation_starts_again([incident])[0]
+
+
+def escalation_starts_again(incidents: Sequence[Incident]) -> list[paging.EscalationStart]:
+    """The same of several incidents, in their order, with two queries too."""
+    ids = [incident.pk for incident in incidents]
+    reopened = Milestone.objects.filter(incident__in=ids, name="reopened").order_by("pk")
+    since = {(pk, cycle): at for pk, cycle, at in reopened.values_list("incident_id", "cycle", "at")}
+    services: dict[int, list[tuple[int, int]]] = {}
+    affected = Incident.services.through.objects.filter(incident__in=ids).order_by("service_id")
+    for pk, service_id, owner_id in affected.values_list("incident_id", "service_id", "service__owner_id"):
+        services.setdefault(pk, []).append((service_id, owner_id))
+    return [
+        escalation_start(row, services.get(row.pk, ()), since=since.get((row.pk, row.reopened_count)))
+        for row in incidents
+    ]
 
 
 @operation

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from apps.foundation.actor import Actor
@@ -13,10 +14,11 @@ from apps.incidents.models import Incident, Milestone
 from apps.incidents.operations import checking
 from apps.incidents.operations.changing import Change, changing
 from apps.incidents.permissions import RESPOND
-from apps.incidents.policy import lifecycle, severities
+from apps.incidents.policy import lifecycle
 from apps.incidents.queries import subject_of
+from apps.incidents.service_levels import clocks_for
 from apps.paging.models import EscalationRun
-from apps.paging.operations import stop, stop_target
+from apps.paging.operations import settle_target, stop
 from apps.paging.policy import escalation
 
 # These are marked by their own verbs, at the instant at which these run.
@@ -87,8 +89,8 @@ def mark_if_known(change: Change, name: str) -> None:
 
 def _stop_at_milestone(change: Change, name: str) -> None:
     """Escalation of the management track ends at the milestone that the pack names, and so does the target's clock."""
-    if name == severities(change.incident.policy_version_id).get(change.incident.severity).clocks.stop:
-        stop_target(subject_of(change.incident), actor=change.actor)
+    if name == clocks_for(change.incident).stop:
+        settle_target(subject_of(change.incident), met=True, actor=change.actor)
     if name == escalation(change.incident.policy_version_id).until and name not in _MARKED_BY_VERBS:
         stop(
             subject_of(change.incident),
@@ -96,3 +98,25 @@ def _stop_at_milestone(change: Change, name: str) -> None:
             reason=f"{name} was reached",
             actor=change.actor,
         )
+
+
+def settle_target_clock(change: Change) -> None:
+    """Let paging know whether the milestone is reached at which the target's clock stops now: which one that is, or
+    the severity that says so, has changed."""
+    settle_target(subject_of(change.incident), met=target_clock_stopped(change.incident), actor=change.actor)
+
+
+def target_clock_stopped(incident: Incident) -> bool:
+    """Whether the milestone at which the clock of the target stops is reached in this cycle. One query at most."""
+    return bool(target_clocks_stopped([incident]))
+
+
+def target_clocks_stopped(incidents: Sequence[Incident]) -> set[int]:
+    """Which of the incidents have reached it. One query at most."""
+    names = {row.pk: name for row in incidents if (name := clocks_for(row).stop) != RESOLVED}
+    if not names:
+        return set()
+    cycles = {row.pk: row.reopened_count for row in incidents}
+    rows = Milestone.objects.filter(incident__in=list(names), name__in=set(names.values()))
+    found = rows.values_list("incident_id", "name", "cycle")
+    return {pk for pk, name, cycle in found if names[pk] == name and cycles[pk] == cycle}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from apps.foundation.actor import Actor
 from apps.foundation.checking import checked_text, invalid
 from apps.foundation.operations import operation
@@ -11,11 +13,12 @@ from apps.incidents.models import Incident
 from apps.incidents.operations import checking
 from apps.incidents.operations.changing import Change, changing
 from apps.incidents.operations.escalating import escalation_start_again
-from apps.incidents.operations.marking import mark_if_known
+from apps.incidents.operations.marking import mark_if_known, settle_target_clock, target_clock_stopped
 from apps.incidents.permissions import COMMAND, RESPOND
 from apps.incidents.policy import lifecycle, severities
 from apps.incidents.queries import subject_of
 from apps.paging import operations as paging
+from apps.paging.conditions import TARGET_MET
 
 # Entering the phase means that the work of the one before is done. Marked only where the pack has the milestone.
 _REACHED_BY_ENTERING = {Incident.Phase.MITIGATING: (TRIAGED,), Incident.Phase.VALIDATING: (TRIAGED, MITIGATED)}
@@ -46,10 +49,15 @@ def change_severity(
         before = incident.severity
         change.set(severity=found.id, severity_rank=found.rank)
         event = SeverityChanged(incident_id=incident.pk, before=before, after=found.id, reason=why)
-        text = f"Severity changed from {before} to {found.id}" + (f": {why}" if why else "")
+        text = severity_text(event)
         change.tell(event, "severity", text, before=before, after=found.id)
         restart_escalation(change, reason=text)
     return change.incident
+
+
+def severity_text(event: SeverityChanged) -> str:
+    """The line of the timeline."""
+    return f"Severity changed from {event.before} to {event.after}" + (f": {event.reason}" if event.reason else "")
 
 
 def restart_escalation(change: Change, *, reason: str, forget: bool = False) -> None:
@@ -61,7 +69,12 @@ def restart_escalation(change: Change, *, reason: str, forget: bool = False) -> 
     if severities(incident.policy_version_id).get(incident.severity).paging == "none":
         paging.stop(subject, reason=reason, actor=change.actor)
     else:
-        paging.restart(escalation_start_again(incident), forget=forget, reason=reason, actor=change.actor)
+        start = escalation_start_again(incident)
+        if target_clock_stopped(incident):
+            # A step that is due takes place within the restart: it must know by then.
+            start = replace(start, conditions=(*start.conditions, TARGET_MET))
+        paging.restart(start, forget=forget, reason=reason, actor=change.actor)
+        settle_target_clock(change)
     change.tell_of_paging()
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from apps.engine.models import Event
 from apps.incidents.operations.recording import NewEntry, entry_about
 from apps.incidents.queries import SUBJECT_KIND
+from apps.paging.explaining import failure_text
 
 Payload = Mapping[str, Any]
 
@@ -92,8 +93,9 @@ def _condition_cleared(event: Payload) -> str:
 
 def _message_failed(event: Payload) -> str:
     whom = event.get("recipient") or event.get("address") or "somebody"
-    why = event.get("error") or event.get("reason") or event.get("detail") or ""
-    return f"A message by {event.get('channel', 'an unknown channel')} to {whom} failed" + (f": {why}" if why else "")
+    # What the provider said may name an address or hold a secret: those who may see the message read it there.
+    how = failure_text(event.get("outcome", ""), event.get("attempts", 1))
+    return f"A message by {event.get('channel', 'an unknown channel')} to {whom} {how}"
 
 
 _TELLERS: dict[str, tuple[str, Callable[[Payload], str]]] = {
