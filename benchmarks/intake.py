@@ -140,11 +140,13 @@ def web(interface: str, processes: int = 2) -> Iterator[tuple[str, int]]:
 
 
 def workers() -> list[list[str]]:
-    """A worker for alerts and pages, one for the rest, and a ticker."""
+    """Two workers for alerts and pages, as Celery starts on two cores, one for messages, one for the rest, a ticker."""
     celery = [sys.executable, "-m", "celery", "-A", "incidentportal", "worker", "--loglevel", "ERROR", "-P", "solo"]
     return [
-        [*celery, "-Q", "timers", "-n", "timers@bench"],
-        [*celery, "-Q", "messages,executions,bulk", "-n", "rest@bench"],
+        [*celery, "-Q", "timers", "-n", "timers1@bench"],
+        [*celery, "-Q", "timers", "-n", "timers2@bench"],
+        [*celery, "-Q", "messages", "-n", "messages@bench"],
+        [*celery, "-Q", "executions,bulk", "-n", "rest@bench"],
         [sys.executable, "manage.py", "ticker"],
     ]
 

@@ -45,15 +45,19 @@ def wait_until(condition: Callable[[], T], what: str, seconds: float = 30.0) -> 
     return found
 
 
-def _on_server(statement: str) -> None:
-    with psycopg.connect(f"{SERVER}/postgres", autocommit=True) as server:
-        server.execute(statement)
+def _on_server(statement: str, server: str = SERVER) -> None:
+    with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
+        connection.execute(statement)
 
 
 class Rig:
-    """Use as a context manager; database, Redis, processes and files are gone afterwards."""
+    """Use as a context manager; database, Redis, processes and files are gone afterwards.
 
-    def __init__(self, name: str, **environment: str) -> None:
+    `server` is another PostgreSQL than the benchmarks' own, one that a test may restart.
+    """
+
+    def __init__(self, name: str, *, server: str = SERVER, **environment: str) -> None:
+        self.server = server
         self.folder = Path(tempfile.mkdtemp(prefix=f"{name}-"))
         self.database = f"{name}_{secrets.token_hex(4)}"
         self.redis_port = free_port()
@@ -61,7 +65,7 @@ class Rig:
         self.url = f"http://127.0.0.1:{self.web_port}"
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.environ = {name: value for name, value in os.environ.items() if not name.startswith("DJANGO_")} | {
-            "DATABASE_URL": f"{SERVER}/{self.database}",
+            "DATABASE_URL": f"{server}/{self.database}",
             "REDIS_URL": f"redis://127.0.0.1:{self.redis_port}/0",
             "DATA_DIR": str(self.folder / "data"),
             "SECRET_KEY": "a-key-for-the-rig-only-" * 3,
@@ -76,7 +80,11 @@ class Rig:
 
     def __enter__(self) -> Rig:
         self.start_redis()
-        _on_server(f'CREATE DATABASE "{self.database}" TEMPLATE "{self._migrated()}"')  # names of our own making
+        if self.server == SERVER:
+            _on_server(f'CREATE DATABASE "{self.database}" TEMPLATE "{self._migrated()}"')  # names of our own making
+        else:
+            _on_server(f'CREATE DATABASE "{self.database}"', self.server)  # the same
+            self.run("manage.py", "migrate", "--verbosity", "0")
         return self
 
     def __exit__(
@@ -87,7 +95,7 @@ class Rig:
                 print(f"--- {log.stem}\n{log.read_text(errors='replace')[-1500:]}", file=sys.stderr)
         for name in list(self.processes):
             self.kill(name)
-        _on_server(f'DROP DATABASE IF EXISTS "{self.database}" WITH (FORCE)')  # the same
+        _on_server(f'DROP DATABASE IF EXISTS "{self.database}" WITH (FORCE)', self.server)  # the same
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _migrated(self) -> str:
@@ -147,14 +155,15 @@ class Rig:
         celery = [sys.executable, "-m", "celery", "-A", "incidentportal", "worker"]
         self.spawn(name, *celery, *options, "-Q", queues, "-n", f"{name}@{self.database}")
 
-    def start_ticker(self) -> None:
-        self.spawn("ticker", sys.executable, "manage.py", "ticker")
+    def start_ticker(self, name: str = "ticker") -> None:
+        self.spawn(name, sys.executable, "manage.py", "ticker")
 
-    def start_web(self, processes: int = 1) -> None:
+    def start_web(self, processes: int = 1, *, wait: bool = True) -> None:
         address = ["--host", "127.0.0.1", "--port", str(self.web_port), "--workers", str(processes)]
         options = ["--interface", "asgi", "--loop", "asyncio", "--no-ws", "--workers-kill-timeout", "3"]
         self.spawn("web", sys.executable, "-m", "granian", *options, *address, "incidentportal.asgi:application")
-        wait_until(lambda: self.get("/healthz") == 200, "the web process answers", 30)
+        if wait:
+            wait_until(lambda: self.get("/healthz") == 200, "the web process answers", 30)
 
     def get(self, path: str) -> int:
         """The status of a GET; 0 when nobody answers."""
@@ -178,7 +187,7 @@ class Rig:
 
     def query(self, sql: str, *values: Any) -> list[dict[str, Any]]:
         """Rows as dictionaries; the statement is committed."""
-        with psycopg.connect(f"{SERVER}/{self.database}", row_factory=dict_row) as connection:
+        with psycopg.connect(f"{self.server}/{self.database}", row_factory=dict_row) as connection:
             found = connection.execute(sql, values)
             return found.fetchall() if found.description else []
 

@@ -45,7 +45,9 @@ class TimerKind:
 
     `lock` takes the subjects' row locks (skipping locked ones) and gives their current runs; `exists`
     tells a skipped subject from one that is gone; `fire` does the effects of a batch, in the sweep's
-    transaction and with a constant number of queries, and may schedule the next timers.
+    transaction and with a constant number of queries, and may schedule the next timers. A `queue` other than
+    `timers` says that it takes long: such a kind fires after all others, ten timers a round, and may take some
+    queries for each.
     """
 
     name: str

@@ -12,16 +12,21 @@ from datetime import datetime, timedelta
 from django.db import Error as DatabaseError
 from django.db import transaction
 
+from apps.engine.bell import publish_ring
 from apps.engine.models import Timer
 from apps.engine.operations import MAX_ATTEMPTS, report_fault
 from apps.engine.registry import DueTimer, TimerKind, timer_kinds
+from apps.engine.timers import FIRE_QUEUE, FIRE_TASK
 from apps.foundation.actor import Actor, acting
 from apps.foundation.clock import now
 
 logger = logging.getLogger(__name__)
 
-BATCH = 200
+# Small enough that what falls due together is spread over the workers, and that the first of it is committed soon.
+BATCH = 75
 LOOK_AHEAD = 2000
+# Of a kind whose queue is another than that of pages: what it does takes long, and pages wait meanwhile.
+SLOW_BATCH = 10
 
 
 def timers_due(at: datetime) -> bool:
@@ -35,8 +40,19 @@ def next_due_at() -> datetime | None:
 
 
 def fire_timers() -> int:
-    """Fire what is due, of every kind; returns how many timers were fired, cancelled or put off."""
-    return sum(_fire_kind(kind) for kind in timer_kinds())
+    """Fire what is due; returns how many timers were fired, cancelled or put off.
+
+    First those kinds whose queue is `timers`, all of it. Then one small batch of each other kind: the rest has its turn
+    in the next round, after the pages that fell due meanwhile.
+    """
+    rows = Timer.objects.filter(state=Timer.State.PENDING, try_at__lte=now())
+    waiting = set(rows.order_by().values_list("kind", flat=True).distinct())
+    # Asked kind by kind, a round in which nothing is due would take a query for each.
+    return sum(_fire_kind(kind) for kind in sorted(timer_kinds(), key=_is_slow) if kind.name in waiting)
+
+
+def _is_slow(kind: TimerKind) -> bool:
+    return kind.queue != FIRE_QUEUE
 
 
 def _fire_kind(kind: TimerKind) -> int:
@@ -50,6 +66,12 @@ def _fire_kind(kind: TimerKind) -> int:
     for pk, key in candidates:
         first.setdefault(key, pk)
     waiting = list(first.items())
+    if _is_slow(kind):
+        # No other worker is called: one is enough for it, and the next round comes at once.
+        return _fire_batch(kind, waiting[:SLOW_BATCH]) if waiting else 0
+    if len(waiting) > BATCH:
+        # One ring wakes one worker: whoever finds more than it can do at once calls another, which does the same.
+        publish_ring(FIRE_TASK, FIRE_QUEUE)
     handled = 0
     for start in range(0, len(waiting), BATCH):
         handled += _fire_batch(kind, waiting[start : start + BATCH])

@@ -14,6 +14,7 @@ from apps.engine.models import Timer
 from apps.foundation.clock import now
 
 FIRE_TASK = "engine.fire_timers"
+FIRE_QUEUE = "timers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,4 +54,4 @@ def schedule_many(timers: Sequence[NewTimer]) -> None:
         batch_size=500,
     )
     if any(timer.due_at <= at for timer in timers):
-        ring(FIRE_TASK, "timers")
+        ring(FIRE_TASK, FIRE_QUEUE)

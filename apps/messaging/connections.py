@@ -9,16 +9,19 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.db.models import Q
 
 from apps.foundation.actor import Actor
 from apps.foundation.errors import Conflict, Invalid, NotFound
 from apps.foundation.operations import operation
 from apps.foundation.subjects import Subject
 from apps.messaging.drafts import NewMessage
+from apps.messaging.keys import SECRET_ADDRESSES, keys_stay
 from apps.messaging.models import Connection, Destination, Message
 from apps.messaging.operations import enqueue_many
 from apps.people.addresses import Checked, check_address
 from apps.people.crypto import seal
+from apps.people.models import ContactPoint
 from apps.people.permissions import require
 
 R = TypeVar("R", Connection, Destination)
@@ -53,7 +56,8 @@ def create_connection(
 ) -> Connection:
     """A new account of the portal's at a provider; its secrets are sealed and never shown. Each call makes another.
 
-    Raises Forbidden without `messaging.add_connection`, Invalid with what is missing.
+    Raises Forbidden without `messaging.add_connection`, Invalid with what is missing, Conflict where integration keys
+    that are kept already would be sent to its base address.
     """
     require(actor, "messaging.add_connection")
     if kind not in NEEDED:
@@ -72,7 +76,8 @@ def create_connection(
         signing_encrypted=_sealed(signing_secret),
         callback_key=secrets.token_urlsafe(24),
     )
-    connection.save()
+    with keys_stay(kind):
+        connection.save()
     return connection
 
 
@@ -107,7 +112,10 @@ def _sealed(secret: str) -> str:
 
 def _locked(connection_id: int, actor: Actor) -> Connection:
     require(actor, "messaging.view_connection")
-    found = Connection.objects.select_for_update().filter(pk=connection_id).exclude(kind=Connection.Kind.PUSH).first()
+    # All of its kind, in one order: which of them sends depends on the others too.
+    siblings = Connection.objects.filter(pk=connection_id).exclude(kind=Connection.Kind.PUSH).values("kind")
+    rows = Connection.objects.select_for_update().filter(kind__in=siblings).order_by("pk")
+    found = next((row for row in rows if row.pk == connection_id), None)
     if found is None:
         raise NotFound("There is no such connection.")
     return found
@@ -127,7 +135,9 @@ def change_connection(
 ) -> Connection:
     """Change what is given; an empty secret keeps the one that is there. It takes the mark "refused" off.
 
-    With another base address the token must be given again: whoever changes the address would get to read it.
+    With another base address the token must be given again: whoever changes the address would get to read it. Where
+    the secrets are integration keys, which are kept with destinations and people, it can't change: another connection
+    is made, and given its keys. Raises Invalid for both.
     """
     found = _locked(connection_id, actor)
     require(actor, "messaging.change_connection")
@@ -138,6 +148,9 @@ def change_connection(
         if found.token_encrypted and not token.strip():
             sentence = "Give the token again: it would be sent to the new address."
             raise Invalid(sentence, fields={"token": [sentence]})
+        if found.kind in SECRET_ADDRESSES and _keys_are_sent_by(found):
+            sentence = "Integration keys would be sent to the new address: make another connection and give it theirs."
+            raise Invalid(sentence, fields={"base_url": [sentence]})
         changes["base_url"] = checked
     if account is not None:
         changes["account"] = account.strip()[:80]
@@ -148,6 +161,14 @@ def change_connection(
     if signing_secret.strip():
         changes["signing_encrypted"] = _sealed(signing_secret)
     return _save(found, {**changes, "broken_at": None, "broken_detail": ""})
+
+
+def _keys_are_sent_by(connection: Connection) -> bool:
+    """Whether somebody's integration key may go the way of this connection."""
+    places = Destination.objects.filter(kind=connection.kind).exclude(target_encrypted="")
+    mine = places.filter(Q(connection=connection) | Q(connection__isnull=True))
+    people = ContactPoint.objects.filter(kind=connection.kind).exclude(secret_encrypted="")
+    return mine.exists() or people.exists()
 
 
 def _save(row: R, changes: dict[str, Any]) -> R:
@@ -161,18 +182,23 @@ def _save(row: R, changes: dict[str, Any]) -> R:
 
 @operation
 def pause_connection(connection_id: int, *, actor: Actor) -> Connection:
-    """Send nothing with it; messages that need it fail, and their people's other ways are used. Callbacks too stop."""
+    """Send nothing with it; messages that need it fail, and their people's other ways are used. Callbacks too stop.
+
+    Raises Conflict where integration keys would be sent to the address of another connection then.
+    """
     found = _locked(connection_id, actor)
     require(actor, "messaging.change_connection")
-    return _save(found, {"state": Connection.State.PAUSED})
+    with keys_stay(found.kind):
+        return _save(found, {"state": Connection.State.PAUSED})
 
 
 @operation
 def activate_connection(connection_id: int, *, actor: Actor) -> Connection:
-    """Send with it from now on."""
+    """Send with it from now on. Raises Conflict where integration keys would be sent to its address then."""
     found = _locked(connection_id, actor)
     require(actor, "messaging.change_connection")
-    return _save(found, {"state": Connection.State.ACTIVE, "broken_at": None, "broken_detail": ""})
+    with keys_stay(found.kind):
+        return _save(found, {"state": Connection.State.ACTIVE, "broken_at": None, "broken_detail": ""})
 
 
 @operation
@@ -189,10 +215,14 @@ def update_connection(connection_id: int, *, state: str | None = None, actor: Ac
 
 @operation
 def delete_connection(connection_id: int, *, actor: Actor) -> None:
-    """Forget it with its secrets; its history stays. Destinations that named it use the first other of the kind."""
+    """Forget it with its secrets; its history stays. Destinations that named it use the first other of the kind.
+
+    Raises Conflict where integration keys would be sent to another address then.
+    """
     found = _locked(connection_id, actor)
     require(actor, "messaging.delete_connection")
-    found.delete()
+    with keys_stay(found.kind):
+        found.delete()
 
 
 @operation
@@ -211,7 +241,7 @@ def test_connection(connection_id: int, address: str, *, actor: Actor) -> Messag
             "Make a destination for it and send the test from there.",
             fields={"address": ["This kind of address is a secret, which belongs into a destination."]},
         )
-    return _queue_test(found.kind, shown.shown, None)
+    return _queue_test(found.kind, shown.shown, connection_id=found.pk)
 
 
 @operation
@@ -219,10 +249,12 @@ def test_destination(destination_id: int, *, actor: Actor) -> Message:
     """Queue a test to it; each call queues another."""
     found = _destination(destination_id, actor)
     require(actor, "messaging.change_destination")
-    return _queue_test(found.kind, found.target, found.pk)
+    return _queue_test(found.kind, found.target, destination_id=found.pk)
 
 
-def _queue_test(kind: str, address: str, destination_id: int | None) -> Message:
+def _queue_test(
+    kind: str, address: str, *, destination_id: int | None = None, connection_id: int | None = None
+) -> Message:
     key = f"test:{uuid.uuid4().hex}"
     draft = NewMessage(
         dedupe_key=key,
@@ -234,7 +266,8 @@ def _queue_test(kind: str, address: str, destination_id: int | None) -> Message:
         subject=Subject("", ""),
         title="Test from the incident portal",
         body="Whoever reads this: messages of the portal arrive here. Nothing is wrong.",
-        payload={"url": settings.PUBLIC_URL, "event_severity": "info"},
+        payload={"url": settings.PUBLIC_URL, "event_severity": "info"}
+        | ({"connection_id": connection_id} if connection_id else {}),
     )
     enqueue_many([draft])
     return Message.objects.get(dedupe_key=key)

@@ -137,7 +137,8 @@ class Message(models.Model):
     void. `last_look_at` is that look of the running or last attempt. `maybe_sent_at` is set, before a repeat,
     when an earlier attempt ended without a certain outcome. `planned_at` is when it fell due first, and stays when
     `due_at` moves with the attempts; `fallback_at` is when its person's other ways were called upon;
-    `delivered_at` is when the provider said that it reached the device.
+    `delivered_at` is when the provider said that it reached the device, `undelivered` what it said when it could not
+    deliver what the running attempt gave it, before that attempt's own outcome was written down.
     """
 
     class Channel(models.TextChoices):
@@ -198,6 +199,7 @@ class Message(models.Model):
     maybe_sent_at = models.DateTimeField(null=True, blank=True)
     provider_id = models.CharField(max_length=200, blank=True)
     last_error = models.TextField(blank=True)
+    undelivered = models.TextField(blank=True, default="")
     created_at = models.DateTimeField(default=now)
     sent_at = models.DateTimeField(null=True, blank=True)
     delivered_at = models.DateTimeField(null=True, blank=True)

@@ -10,9 +10,10 @@ from typing import Any
 from django.db.models import Q
 
 from apps.foundation.subjects import Subject
-from apps.messaging.drafts import NewMessage
+from apps.messaging.drafts import NewMessage, idempotency_key
 from apps.messaging.models import Destination, Message
 from apps.messaging.operations import enqueue_many
+from apps.messaging.sending.outcomes import FOLLOWED
 
 _PRIORITY = 1
 _MOST_FOLLOWED = 500
@@ -80,7 +81,10 @@ class News:
 
 
 def follow_up(news: Sequence[News]) -> None:
-    """Change what was posted in Slack and Discord about these subjects, and tell PagerDuty, each once.
+    """Change what was posted in Slack and Discord about these subjects, and tell PagerDuty, each once for each `key`.
+
+    PagerDuty is also told of what it may have taken though it counts as not sent. What is on its way meanwhile tells by
+    `MessageTaken` that it is there, so that this can be called again.
 
     One query to find what was sent, one to store what follows. Pages that were not sent yet become void by their
     guard; posts that were not, when it is resolved. Only the newest 500 are followed.
@@ -94,14 +98,12 @@ def follow_up(news: Sequence[News]) -> None:
     for subject in of:
         about |= Q(subject_kind=subject.kind, subject_key=subject.key)
     _void_unsent([item.subject for item in news if item.action == "resolve"])
-    sent = (
-        Message.objects.filter(about, state=Message.State.SENT, channel__in=_FOLLOWED, payload__update_of__isnull=True)
-        .exclude(provider_id="")
-        .order_by("-id")[:_MOST_FOLLOWED]
-    )
+    sent = Q(state=Message.State.SENT, channel__in=FOLLOWED) & ~Q(provider_id="")
+    maybe = Q(state__in=_OVER, channel=_C.PAGERDUTY, maybe_sent_at__isnull=False)
+    there = Message.objects.filter(about, sent | maybe, payload__update_of__isnull=True)
     drafts = [
         draft
-        for message in sent
+        for message in there.order_by("-id")[:_MOST_FOLLOWED]
         for item in of[Subject(message.subject_kind, message.subject_key)]
         if (draft := _following(message, item)) is not None
     ]
@@ -120,7 +122,7 @@ def _void_unsent(resolved: Sequence[Subject]) -> None:
 
 
 _C = Message.Channel
-_FOLLOWED = (_C.SLACK, _C.DISCORD, _C.PAGERDUTY)
+_OVER = (Message.State.FAILED, Message.State.VOID)
 
 
 def _following(message: Message, news: News) -> NewMessage | None:
@@ -128,7 +130,9 @@ def _following(message: Message, news: News) -> NewMessage | None:
     if message.channel == _C.PAGERDUTY:
         if message.payload.get("event_action", "trigger") != "trigger":
             return None
-        payload |= {"event_action": news.action, "dedup_key": message.provider_id, "update_of": ""}
+        # The key of what it may have taken follows from the message, as the transport makes it.
+        known = message.provider_id or message.payload.get("dedup_key") or idempotency_key(message.dedupe_key)
+        payload |= {"event_action": news.action, "dedup_key": known, "update_of": ""}
     else:
         payload |= {"update_of": message.provider_id, "state_text": news.text}
         payload["can_resolve"] = news.action == "acknowledge"

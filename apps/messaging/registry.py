@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from apps.foundation.actor import Actor
 from apps.foundation.errors import NotFound
@@ -28,6 +29,63 @@ def register_guard(kind: str, current_runs: CurrentRuns) -> None:
 def guard(kind: str) -> CurrentRuns | None:
     """Who knows the current runs of `kind`."""
     return _guards.get(kind)
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """What a message says, where that is only known when it is sent."""
+
+    title: str
+    body: str
+    payload: dict[str, Any]
+    subject: Subject
+
+
+Worder = Callable[[Sequence[str]], dict[str, Wording]]
+
+_worders: dict[str, Worder] = {}
+
+
+def register_worder(guard_kind: str, worder: Worder) -> None:
+    """Own the texts of messages with guards of this kind; called once in `ready()`, a second owner is an error.
+
+    `worder(keys)` reads the database afresh with a constant number of queries, just before the messages are sent. A key
+    that it leaves out keeps its text.
+    """
+    if _worders.get(guard_kind, worder) is not worder:
+        raise RuntimeError(f"Guard kind {guard_kind!r} has two worders.")
+    _worders[guard_kind] = worder
+
+
+def worders() -> dict[str, Worder]:
+    """Who words messages as they are sent, by the kind of their guards."""
+    return _worders
+
+
+Parts = Callable[[Sequence[str]], dict[str, list[Subject]]]
+
+_parts: dict[str, Parts] = {}
+
+
+def register_parts(kind: str, parts: Parts) -> None:
+    """Say what a subject of `kind` is made of, where it has no page or timeline of its own; called once in `ready()`,
+    a second owner is a programming error.
+
+    `parts(keys)` gives the subjects that still matter, with one query. A key that it leaves out stands for itself.
+    """
+    if _parts.get(kind, parts) is not parts:
+        raise RuntimeError(f"The parts of subject kind {kind!r} have two owners.")
+    _parts[kind] = parts
+
+
+def parts_of(subjects: Sequence[Subject]) -> dict[Subject, list[Subject]]:
+    """Where to tell what concerns each of these subjects; one query for each kind that has parts."""
+    found = {subject: [subject] for subject in subjects}
+    for kind, parts in _parts.items():
+        keys = sorted({subject.key for subject in subjects if subject.kind == kind})
+        for key, named in (parts(keys) if keys else {}).items():
+            found[Subject(kind, key)] = named
+    return found
 
 
 @dataclass(frozen=True, slots=True)

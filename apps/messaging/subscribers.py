@@ -11,13 +11,14 @@ from django.conf import settings
 from apps.engine.models import Event
 from apps.foundation.subjects import Subject, is_visible, subject_titles, subject_url, visible_subjects
 from apps.messaging.drafts import NewMessage
+from apps.messaging.events import MessageTaken
 from apps.messaging.models import Message, WebhookEndpoint
 from apps.messaging.operations import enqueue_many
 
 SUBSCRIBER = "messaging.webhooks"
 PRIORITY = 6
 # The portal's own troubles are for those who run it.
-INTERNAL = "engine."
+INTERNAL = ("engine.", MessageTaken.kind)
 
 
 def fan_out(events: Sequence[Event]) -> None:

@@ -6,12 +6,14 @@ import threading
 from datetime import timedelta
 
 import pytest
+from celery import current_app
 from django.db import connection, connections, transaction
 
+from apps.engine import registry, sweep
 from apps.engine.models import Event, Timer
 from apps.engine.operations import MAX_ATTEMPTS
 from apps.engine.sweep import fire_timers, next_due_at
-from apps.engine.timers import NewTimer, schedule_many
+from apps.engine.timers import FIRE_QUEUE, NewTimer, schedule_many
 from apps.foundation.clock import now
 from tests.engine.conftest import Bells, set_timer
 
@@ -52,6 +54,45 @@ def test_scheduling_the_same_timer_again_changes_nothing(bells: Bells) -> None:
 def test_scheduling_outside_a_transaction_is_refused() -> None:
     with pytest.raises(RuntimeError, match="in the transaction of its cause"):
         schedule_many([NewTimer("test.bell", "a", 1, 0, now())])
+
+
+@pytest.mark.parametrize(("due", "rings"), [(2, 0), (3, 1), (9, 1)])
+def test_whoever_finds_more_than_a_batch_calls_another_worker(
+    bells: Bells, monkeypatch: pytest.MonkeyPatch, due: int, rings: int
+) -> None:
+    monkeypatch.setattr(sweep, "BATCH", 2)
+    names = "abcdefghi"[:due]
+    bells.make(*names)
+    for name in names:
+        set_timer(name)
+    with current_app.connection_for_read() as broker:
+        queue = broker.default_channel
+        before = queue._size(FIRE_QUEUE)
+        assert fire_timers() == due
+        assert queue._size(FIRE_QUEUE) - before == rings
+
+
+def test_a_slow_kind_comes_last_and_in_small_batches(bells: Bells) -> None:
+    order: list[str] = []
+
+    def kind(name: str, queue: str) -> registry.TimerKind:
+        return registry.TimerKind(
+            name, bells.lock, bells.exists, lambda due: order.extend([name] * len(due)), queue=queue
+        )
+
+    kinds = {"test.slow": kind("test.slow", "bulk"), "test.page": kind("test.page", FIRE_QUEUE)}
+    names = [f"s{number}" for number in range(sweep.SLOW_BATCH + 2)]
+    bells.make(*names, "page")
+    due = now()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(registry, "_timer_kinds", kinds)
+        with transaction.atomic():
+            schedule_many([NewTimer("test.slow", name, 1, 0, due) for name in names])
+            schedule_many([NewTimer("test.page", "page", 1, 0, due)])
+        assert fire_timers() == sweep.SLOW_BATCH + 1
+        assert order[0] == "test.page"
+        assert fire_timers() == 2
+        assert fire_timers() == 0
 
 
 def test_a_broken_timer_holds_back_no_other(bells: Bells) -> None:

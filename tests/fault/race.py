@@ -31,14 +31,14 @@ def main(count: int) -> None:
     runs = {run.subject_key: run for run in EscalationRun.objects.filter(track="page")}
     plan = []
     for number, incident in enumerate(made):
-        run, at = runs[str(incident.pk)], first + timedelta(seconds=number * 0.06)
+        run, at = runs[str(incident.pk)], first + timedelta(seconds=number * 0.15)
         # A step is due by when its run began; the timer only says when to look.
         EscalationRun.objects.filter(pk=run.pk).update(
             started_at=run.started_at - (run.next_due_at - at), next_due_at=at
         )
         Timer.objects.filter(kind="paging.escalate", key=str(run.pk), run=run.run).update(due_at=at, try_at=at)
         # Around the instant at which workers usually get to it, so that each side wins many.
-        plan.append((at + timedelta(seconds=random.uniform(-0.02, 0.25)), run))
+        plan.append((at + timedelta(seconds=random.uniform(-0.15, 0.25)), run))
     committed = {}
     for at, run in sorted(plan, key=lambda item: item[0]):
         time.sleep(max(0.0, (at - now()).total_seconds()))

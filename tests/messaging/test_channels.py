@@ -230,7 +230,7 @@ def test_a_text_message_says_how_to_answer_and_where_to_report(provider: Receive
     assert request.headers["Authorization"].startswith("Basic ")
     assert sent["To"] == "+4915123456789"
     assert "Reply ACK 12 to acknowledge." in sent["Body"]
-    assert sent["StatusCallback"].endswith(f"/status/?m={message.pk}")
+    assert sent["StatusCallback"].endswith(f"/status/?m={message.pk}&n=1")
     assert again(message).provider_id == "SM1"
 
 

@@ -58,6 +58,33 @@ def test_a_new_base_address_asks_for_the_token_again(provider: Receiver) -> None
     assert changed.base_url == "https://proxy.example.com/"
 
 
+def test_a_connection_takes_no_integration_keys_along_to_its_address() -> None:
+    connections.create_destination("pagerduty", "economy-oncall", KEY, actor=SYSTEM)
+    with pytest.raises(Conflict, match=r"sent to https://evil\.example\.com"):
+        connections.create_connection("PD", "pagerduty", base_url="https://evil.example.com", actor=SYSTEM)
+    assert not Connection.objects.exists()
+    own = connections.create_connection("PD", "pagerduty", actor=SYSTEM)
+    other = connections.create_connection("EU", "pagerduty", base_url="https://eu.example.com", actor=SYSTEM)
+    for verb in (connections.pause_connection, connections.delete_connection):
+        with pytest.raises(Conflict):
+            verb(own.pk, actor=SYSTEM)
+    connections.pause_connection(other.pk, actor=SYSTEM)
+    connections.pause_connection(own.pk, actor=SYSTEM)
+    with pytest.raises(Conflict):
+        connections.activate_connection(other.pk, actor=SYSTEM)
+    connections.activate_connection(own.pk, actor=SYSTEM)
+
+
+def test_a_connection_whose_keys_would_go_elsewhere_is_not_deleted() -> None:
+    connections.create_connection("EU", "pagerduty", base_url="https://eu.example.com", actor=SYSTEM)
+    us = connections.create_connection("US", "pagerduty", actor=SYSTEM)
+    place = connections.create_destination("pagerduty", "economy-oncall", KEY, connection_id=us.pk, actor=SYSTEM)
+    with pytest.raises(Conflict):
+        connections.delete_connection(us.pk, actor=SYSTEM)
+    connections.delete_destination(place.pk, actor=SYSTEM)
+    connections.delete_connection(us.pk, actor=SYSTEM)
+
+
 @pytest.mark.parametrize("kind", ["slack", "sms"])
 def test_a_connection_says_what_it_lacks(kind: str) -> None:
     with pytest.raises(Invalid) as caught:

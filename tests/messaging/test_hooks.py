@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import json
 import time
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -14,6 +15,7 @@ from django.test import Client
 from twilio.request_validator import RequestValidator
 
 from apps.engine.operations import deliver
+from apps.foundation.clock import ManualClock, now, use_clock
 from apps.foundation.subjects import Subject
 from apps.incidents.models import Incident
 from apps.messaging.models import Connection, Message
@@ -21,7 +23,7 @@ from apps.messaging.operations import send_due
 from apps.people.models import ContactPoint, User
 from apps.people.operations import add_contact_point
 from apps.people.queries import contact_code
-from tests.factories import actor, incident, person
+from tests.factories import actor, answers_for, incident, person
 from tests.messaging.conftest import Runs, enqueue
 from tests.messaging.provider_rig import answers, connect, one_server, provider, reachable, to
 from tests.messaging.servers import Receiver
@@ -304,6 +306,31 @@ def test_with_two_open_pages_a_bare_ack_asks_which_and_a_number_answers(
     twilio(connection, "", {"From": PHONE, "Body": "ok"}, settings)
     second.refresh_from_db()
     assert second.acknowledged_at is not None
+
+
+def test_a_bare_ack_after_a_message_that_names_several_acknowledges_all_of_them(
+    provider: Receiver, ana: User, settings: Any
+) -> None:
+    connection, clock = connect("sms", provider), ManualClock(now())
+    reachable("sms", PHONE, user=ana)
+    answers_for("primary", ana)
+    provider.answer = answers(201, {"sid": "SM1", "status": "queued"})
+    with use_clock(clock):
+        first, *others = (incident(), incident(), incident())
+        send_due()
+        clock.advance(timedelta(seconds=61))
+        send_due()
+        clock.advance(timedelta(seconds=1))
+        texts = list(Message.objects.filter(channel="sms", state="sent").order_by("sent_at"))
+        assert ["page_id" in row.payload for row in texts] == [True, False]
+        said = twilio(connection, "", {"From": PHONE, "Body": "ACK"}, settings).content.decode()
+        assert "You have 2 of them" in said
+        assert f"ACK {texts[0].payload['page_id']}:" in said
+        deliver()
+        assert all(Incident.objects.get(pk=row.pk).acknowledged_at is not None for row in others)
+        twilio(connection, "", {"From": PHONE, "Body": "ACK"}, settings)
+    first.refresh_from_db()
+    assert first.acknowledged_at is not None
 
 
 def test_a_reply_with_a_wrong_signature_or_of_a_stranger_changes_nothing(

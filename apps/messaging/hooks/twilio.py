@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import escape
 from django.views.decorators.csrf import csrf_exempt
@@ -64,7 +66,10 @@ def status(request: HttpRequest, key: str) -> HttpResponse:
         if state == "delivered":
             note_delivered(int(message_id))
         elif state in _GONE:
-            note_undelivered(int(message_id), f"Twilio: {state} {request.POST.get('ErrorCode', '')}".strip())
+            detail = f"Twilio: {state} {request.POST.get('ErrorCode', '')}".strip()
+            number = request.GET.get("n", "")
+            attempt = int(number) if number.isascii() and number.isdecimal() and len(number) < 6 else None  # noqa: PLR2004  # a small number
+            note_undelivered(int(message_id), detail, attempt=attempt)
     return HttpResponse(status=204)
 
 
@@ -111,15 +116,17 @@ def _verified_by(sender: str, text: str) -> bool:
 
 
 def _press(user: User, sender: str, action: str, number: int | None) -> str:
-    """Answer the page with this number; without one, the only page that still waits."""
+    """Answer the page with this number; without one, the only page that still waits, or all of the message that came
+    last, where that named several: it says that a bare ACK is for all of them."""
     rows = Message.objects.filter(
         channel=_KIND,
         recipient=user,
         address=sender,
-        payload__page_id__isnull=False,
         created_at__gt=now() - _ANSWERABLE_FOR,
         state=Message.State.SENT,
-    ).order_by("-id")[:50]
+    )
+    # Several pages that came in one message are answered as one, without a number.
+    rows = rows.filter(Q(payload__page_id__isnull=False) | Q(payload__bundle_id__isnull=False)).order_by("-id")[:50]
     if number is not None:
         found = [row for row in rows if row.payload.get("page_id") == number]
         if not found:
@@ -130,7 +137,32 @@ def _press(user: User, sender: str, action: str, number: int | None) -> str:
     waiting = {Subject(row.subject_kind, row.subject_key): row for row in reversed(found)}
     if not waiting:
         return "Nothing waits for your answer."
+    if number is None and action == "acknowledge" and _names_several(last := max(found, key=_arrived)):
+        return _press_together(user, last, found)
     if len(waiting) > 1:
-        listed = [f"ACK {row.payload['page_id']}: {row.title[:60]}" for row in list(waiting.values())[:_MOST_LISTED]]
+        listed = [_choice(row) for row in list(waiting.values())[:_MOST_LISTED]]
         return "\n".join([f"{len(waiting)} pages wait. Reply with a number:", *listed])
     return press(user, action, next(iter(waiting)), "sms")
+
+
+def _arrived(row: Message) -> tuple[datetime, int]:
+    return row.sent_at or row.created_at, row.pk
+
+
+def _names_several(row: Message) -> bool:
+    return "bundle_id" in row.payload and "page_id" not in row.payload
+
+
+def _press_together(user: User, last: Message, found: Sequence[Message]) -> str:
+    """Acknowledge all that one message named, and say how to answer what waits besides."""
+    said = press(user, "acknowledge", Subject(last.subject_kind, last.subject_key), "sms")
+    with transaction.atomic():
+        besides = still_guarded([row for row in found if row.pk != last.pk])
+    listed = [_choice(row) for row in besides[:_MOST_LISTED]]
+    return "\n".join([said, "Still waiting:", *listed]) if listed else said
+
+
+def _choice(row: Message) -> str:
+    """How to answer one of several: by its number, or, where it names several itself, by its link."""
+    page = row.payload.get("page_id")
+    return f"ACK {page}: {row.title[:60]}" if page else f"{row.payload.get('ack_url', '')} {row.title[:60]}"

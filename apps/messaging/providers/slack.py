@@ -125,7 +125,8 @@ def blocks(message: Outgoing) -> list[dict[str, Any]]:
 
 def _body(message: Outgoing) -> str:
     """The text without the lines that the buttons replace."""
-    if not message.can_respond:
+    several = "bundle_id" in message.payload and "page_id" not in message.payload
+    if several or not message.can_respond:
         return message.body.strip()
     paragraphs = [part.strip() for part in message.body.split("\n\n")]
     return "\n\n".join(part for part in paragraphs if part and "://" not in part and part != message.title)

@@ -47,7 +47,8 @@ def send(message: Outgoing, deadline: Deadline) -> Result:
     http = _http_client_class()(account.base_url or OWN_ADDRESS, message.idempotency_key, deadline)
     client = Client(account.account, account.token, http_client=http)
     origin = "messaging_service_sid" if account.sender.startswith("MG") else "from_"
-    callback = f"{settings.PUBLIC_URL}/hooks/twilio/{account.callback_key}/status/?m={message.message_id}"
+    about = f"m={message.message_id}&n={message.number}"
+    callback = f"{settings.PUBLIC_URL}/hooks/twilio/{account.callback_key}/status/?{about}"
     try:
         made = client.messages.create(
             to=message.address, body=text(message), status_callback=callback, **{origin: account.sender}
@@ -64,6 +65,9 @@ def send(message: Outgoing, deadline: Deadline) -> Result:
 def text(message: Outgoing) -> str:
     """What the phone shows: title, how to answer, and the link; or the whole text where there is nothing to answer."""
     page = message.payload.get("page_id")
+    if not page and message.payload.get("bundle_id"):
+        tail = f"\nReply ACK for all of them, or choose:\n{ack_link_of(message)}"
+        return cut(message.title, _LONGEST_TEXT - len(tail)) + tail
     if not page:
         return cut(f"{message.title}\n{message.body.strip()}", _LONGEST_TEXT)
     link = ack_link_of(message)

@@ -19,6 +19,7 @@ _C = Message.Channel
 SEALED = frozenset({_C.PAGERDUTY, _C.DISCORD, _C.PUSH, _C.APPRISE})
 _WITH_ACCOUNT = frozenset({_C.SLACK, _C.PAGERDUTY, _C.SMS, _C.PUSH})
 REMOVED = "This address was removed."
+PAUSED = 'The connection "{}" is paused: see Connections.'
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,22 +38,21 @@ def equip(messages: Sequence[Message]) -> dict[int, Equipment]:
         return {}
     destinations = Destination.objects.in_bulk([row.destination_id for row in wanted if row.destination_id])
     points = _points([row for row in wanted if row.channel in SEALED and row.destination_id is None])
-    accounts = list(
-        Connection.objects.filter(state=Connection.State.ACTIVE, kind__in={row.channel for row in wanted}).order_by(
-            "id"
-        )
-    )
+    accounts = list(Connection.objects.filter(kind__in={row.channel for row in wanted}).order_by("id"))
     found: dict[int, Equipment] = {}
     for message in wanted:
         destination = destinations.get(message.destination_id) if message.destination_id else None
         try:
             secret = _secret(message, destination, points) if message.channel in SEALED else ""
             account = _account(message, destination, accounts) if message.channel in _WITH_ACCOUNT else None
+            credentials = _credentials(account) if account is not None else None
         except Unreadable as error:
             found[message.pk] = Equipment(missing=error.message)
             continue
         missing = REMOVED if message.channel in SEALED and not secret else ""
-        found[message.pk] = Equipment(account, secret, missing)
+        if account is not None and account.state != Connection.State.ACTIVE:
+            missing = PAUSED.format(account.name)
+        found[message.pk] = Equipment(credentials, secret, missing)
     return found
 
 
@@ -83,16 +83,29 @@ def _secret(
     return unseal(point.secret_encrypted)
 
 
-def _account(message: Message, destination: Destination | None, accounts: Sequence[Connection]) -> Credentials | None:
-    named = destination.connection_id if destination is not None else None
-    for account in accounts:
-        if account.kind == message.channel and named in {None, account.pk}:
-            return Credentials(
-                connection_id=account.pk,
-                base_url=account.base_url,
-                account=account.account,
-                sender=account.sender,
-                callback_key=account.callback_key,
-                token=unseal(account.token_encrypted) if account.token_encrypted else "",
-            )
-    return None
+def _account(message: Message, destination: Destination | None, accounts: Sequence[Connection]) -> Connection | None:
+    """The connection that the message or its destination names, else the first active one of the kind.
+
+    A paused one is given where it is named, or where there is no other: what is paused sends nothing, also not by the
+    provider's public address. None where there is none of the kind.
+    """
+    named = destination.connection_id if destination is not None else message.payload.get("connection_id")
+    return account_for(message.channel, named, accounts)
+
+
+def account_for(kind: str, named: int | None, accounts: Sequence[Connection]) -> Connection | None:
+    """Which of `accounts`, in the order of their keys, sends something of this kind that names one, or none."""
+    fitting = [row for row in accounts if row.kind == kind and named in {None, row.pk}]
+    active = [row for row in fitting if row.state == Connection.State.ACTIVE]
+    return next(iter(active or fitting), None)
+
+
+def _credentials(account: Connection) -> Credentials:
+    return Credentials(
+        connection_id=account.pk,
+        base_url=account.base_url,
+        account=account.account,
+        sender=account.sender,
+        callback_key=account.callback_key,
+        token=unseal(account.token_encrypted) if account.token_encrypted else "",
+    )

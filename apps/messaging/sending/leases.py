@@ -105,7 +105,10 @@ def _renew(messages: Sequence[Message], at: datetime) -> list[Message]:
         held = Message.objects.filter(
             pk__in=[row.pk for row in rows], lease_token=token, state=Message.State.SENDING, lease_until__gt=at
         )
-        renewed = held.update(last_look_at=at, lease_until=at + lease_length(), attempts=F("attempts") + 1)
+        # What a provider reports from now on is about this attempt.
+        renewed = held.update(
+            last_look_at=at, lease_until=at + lease_length(), attempts=F("attempts") + 1, undelivered=""
+        )
         if renewed != len(rows):
             kept = set(held.filter(last_look_at=at).values_list("pk", flat=True))
             rows = [row for row in rows if row.pk in kept]  # noqa: PLW2901  # the rest is another worker's now

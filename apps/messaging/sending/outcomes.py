@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -15,10 +15,10 @@ from apps.engine.operations import publish_many
 from apps.foundation.actor import Actor, acting
 from apps.foundation.clock import now
 from apps.foundation.subjects import Subject
-from apps.messaging.events import MessageFailed
+from apps.messaging.events import MessageFailed, MessageTaken
 from apps.messaging.models import Attempt, Connection, Destination, Message
 from apps.messaging.providers.base import Blame, Result
-from apps.messaging.registry import Undelivered, tell_fallbacks
+from apps.messaging.registry import Undelivered, parts_of, tell_fallbacks
 from apps.people.models import ContactPoint
 from apps.people.operations import mark_contact_point_broken
 
@@ -39,6 +39,10 @@ _CHANGED = [
     "sent_at",
     "fallback_at",
 ]  # fmt: skip
+FOLLOWED = frozenset({Message.Channel.SLACK, Message.Channel.DISCORD, Message.Channel.PAGERDUTY})
+"""Channels on which what was sent is changed, or closed, once somebody answers."""
+
+_OVER = frozenset({Message.State.FAILED, Message.State.VOID})
 _dice = random.SystemRandom()
 
 
@@ -69,19 +73,24 @@ def record(finished: Sequence[Finished]) -> int:
     if not finished:
         return 0
     with transaction.atomic():
-        tokens = dict(
-            Message.objects.select_for_update()
+        found = {
+            pk: (token, undelivered)
+            for pk, token, undelivered in Message.objects.select_for_update()
             .filter(pk__in=[item.message.pk for item in finished], state=Message.State.SENDING)
             .order_by("pk")
-            .values_list("pk", "lease_token")
-        )
-        ours = [item for item in finished if tokens.get(item.message.pk) == item.message.lease_token]
+            .values_list("pk", "lease_token", "undelivered")
+        }
+        ours = [item for item in finished if found.get(item.message.pk, ("",))[0] == item.message.lease_token]
+        for item in ours:
+            item.message.undelivered = found[item.message.pk][1]
         if ours:
             Attempt.objects.bulk_create([_attempt(item) for item in ours])
-            failed = [item.message for item in ours if _settle(item)]
+            lost = [item for item in ours if _settle(item)]
+            failed = [item.message for item in lost]
             undelivered = call_fallbacks(failed, is_final=True)
             _save([item.message for item in ours])
-            tell_failed(failed)
+            tell_failed(failed, {item.message.pk: item.result.outcome for item in lost})
+            tell_taken([item.message for item in ours])
             tell_fallbacks(undelivered)
             mark_broken([item for item in ours if item.result.blame])
     for item in finished:
@@ -106,6 +115,11 @@ def _settle(item: Finished) -> bool:
     """Give the message its new state; whether it failed for good."""
     message, result = item.message, item.result
     message.lease_token, message.lease_until = "", None
+    if message.undelivered and result.outcome in {Attempt.Outcome.ACCEPTED, Attempt.Outcome.UNKNOWN}:
+        # The provider's report came first: it had taken it, and could not deliver it.
+        message.state, message.last_error = Message.State.FAILED, message.undelivered
+        message.provider_id = result.provider_id or message.provider_id
+        return True
     if result.outcome == Attempt.Outcome.ACCEPTED:
         message.state, message.sent_at, message.last_error = Message.State.SENT, result.finished_at, ""
         message.provider_id = result.provider_id
@@ -180,14 +194,18 @@ def _save(messages: Sequence[Message]) -> None:
     Message.objects.bulk_create(messages, update_conflicts=True, unique_fields=["id"], update_fields=_CHANGED)
 
 
-def tell_failed(failed: Sequence[Message]) -> None:
-    """Publish failures of messages to people. Those of endpoints stay silent, or they would feed themselves."""
+def tell_failed(failed: Sequence[Message], outcomes: Mapping[int, str]) -> None:
+    """Publish failures of messages to people. Those of endpoints stay silent, or they would feed themselves.
+
+    What told of several things is told for each of them.
+    """
     to_people = [message for message in failed if message.endpoint_id is None]
     names = {
         message.pk: message.recipient.name
         for message in Message.objects.filter(pk__in=[item.pk for item in to_people]).select_related("recipient")
         if message.recipient is not None
     } if to_people else {}  # fmt: skip
+    about = parts_of([Subject(message.subject_kind, message.subject_key) for message in to_people])
     publish_many(
         [
             (
@@ -200,10 +218,34 @@ def tell_failed(failed: Sequence[Message]) -> None:
                     title=message.title,
                     error=message.last_error,
                     attempts=message.attempts,
+                    outcome=outcomes.get(message.pk, ""),
                 ),
-                Subject(message.subject_kind, message.subject_key),
+                subject,
                 Actor.system("messaging"),
             )
             for message in to_people
+            for subject in about[Subject(message.subject_kind, message.subject_key)]
+        ]
+    )
+
+
+def tell_taken(messages: Sequence[Message]) -> None:
+    """Publish what is at its provider, or may be though it ended otherwise, where something may have to follow it."""
+    there = [
+        message
+        for message in messages
+        if message.channel in FOLLOWED
+        and message.subject_kind
+        and "update_of" not in message.payload
+        and (message.state == Message.State.SENT or (message.state in _OVER and message.maybe_sent_at is not None))
+    ]
+    publish_many(
+        [
+            (
+                MessageTaken(message_id=message.pk),
+                Subject(message.subject_kind, message.subject_key),
+                Actor.system("messaging"),
+            )
+            for message in there
         ]
     )

@@ -27,6 +27,7 @@ from apps.messaging.sending.equipment import Equipment, equip
 from apps.messaging.sending.lanes import Lane, Rests, lane_for, rests, threads
 from apps.messaging.sending.leases import attempt_seconds, claim, give_back, lease_length, look
 from apps.messaging.sending.outcomes import Finished, record
+from apps.messaging.sending.wording import word
 from apps.people.crypto import Unreadable, unseal
 
 logger = logging.getLogger(__name__)
@@ -131,7 +132,9 @@ class _Round:
         """Give each free session a message that has just passed its last look."""
         while batch := list(self._next_ones()):
             verdicts = look([message for _, message in batch])
-            equipment = equip([message for _, message in batch if verdicts.get(message.pk) == ""])
+            going = [message for _, message in batch if verdicts.get(message.pk) == ""]
+            word(going)
+            equipment = equip(going)
             for lane, message in batch:
                 verdict = verdicts.get(message.pk)
                 if verdict is None:
