@@ -133,6 +133,12 @@ COMPANY_ROLES = {
     "dba": "noah",
     "pr": "ines",
     "ceo": "sofia",
+    "economy_lead": "ines",
+    "liveops_engineer": "marco",
+    "sre_oncall": "yuki",
+    "tech_lead": "omar",
+    "community_manager": "ines",
+    "security_lead": "lena",
 }
 
 ENVIRONMENTS = (("production", "Production"), ("staging", "Staging"))

@@ -9,6 +9,24 @@ from apps.engine.events import DomainEvent
 
 
 @dataclass(frozen=True)
+class AccountClosed(DomainEvent):
+    """A person's account is closed from now on: it answers for nothing."""
+
+    kind: ClassVar[str] = "people.account_closed"
+
+    user_id: int
+
+
+@dataclass(frozen=True)
+class AccountOpened(DomainEvent):
+    """A person's account that was closed counts again."""
+
+    kind: ClassVar[str] = "people.account_opened"
+
+    user_id: int
+
+
+@dataclass(frozen=True)
 class ContactPointAdded(DomainEvent):
     """Somebody gave an address that is not verified yet; the code to prove it may be sent there."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractUser
 from django.db import models
@@ -41,6 +41,8 @@ class User(AbstractUser):
         help_text="who hears of it when an action item of this person stays overdue",
     )
 
+    closed_at = models.DateTimeField(null=True, blank=True, editable=False, help_text="since when it is not active")
+
     history = TrackedHistory(excluded_fields=["password", "last_login"], m2m_fields=["groups"])
 
     class Meta(AbstractUser.Meta):
@@ -57,6 +59,16 @@ class User(AbstractUser):
 
     def __str__(self) -> str:
         return self.name
+
+    def save(self, *args: Any, **options: Any) -> None:
+        """Keep since when an account is closed, whoever closes it: covers of its person count until then."""
+        closed_at = None if self.is_active else self.closed_at or now()
+        fields = options.get("update_fields")
+        if closed_at != self.closed_at:
+            self.closed_at = closed_at
+            if fields is not None and "is_active" in fields:
+                options["update_fields"] = {*fields, "closed_at"}
+        super().save(*args, **options)
 
     @property
     def name(self) -> str:

@@ -89,6 +89,11 @@ def visible_contact_points(user: User | AnonymousUser) -> QuerySet[ContactPoint]
     return points if user.has_perm("people.view_contactpoint") else points.filter(user_id=user.pk or 0)
 
 
+def may_see_addresses(user: User | AnonymousUser, owner_id: int) -> bool:
+    """Whether `user` may read where this person is reached: their own, or with `people.view_contactpoint`."""
+    return owner_id == user.pk or user.has_perm("people.view_contactpoint")
+
+
 def visible_tokens(user: User | AnonymousUser) -> QuerySet[ApiToken]:
     """The tokens that `user` may see: their own, those of service accounts they own, or all with the permission."""
     tokens = ApiToken.objects.select_related("user")

@@ -72,6 +72,16 @@ class Outlook:
         return sum(self.pinned.values())
 
 
+def cautions_about(text: str) -> list[Caution]:
+    """What would not work for those who follow the pack of this text, if it were active; none for a pack that is new,
+    and none where the text is wrong."""
+    loaded = load(text)
+    pack = PolicyPack.objects.filter(slug=loaded.head.slug).first() if loaded.head is not None else None
+    if pack is None or loaded.problems:
+        return []
+    return [caution for find in _cautions.values() for caution in find(pack, loaded.sections, None)]
+
+
 def followers_of(pack: PolicyPack, user: Any = None) -> list[Follower]:
     """Who follows a pack, as far as `user` may see; everybody where the user is None."""
     return [follower for find in _followers.values() for follower in find(pack, user)]

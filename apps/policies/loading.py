@@ -138,10 +138,22 @@ def _sentence(place: Where, detail: ErrorDetails) -> tuple[Where, str]:
     elif kind in _KINDS:
         message = f"`{name}` {_KINDS[kind]}, not {shown}."
     elif kind == "string_pattern_mismatch":
-        message = f"`{name}` is {shown}: it must match {context['pattern']}."
+        wanted = next((words for start, words in _PATTERNS.items() if context["pattern"].startswith(start)), None)
+        message = f"`{name}` is {shown}: {wanted or 'it must match ' + context['pattern']}."
     else:
         message = f"`{name}`: {_lower(detail['msg'])}, not {shown}."
     return place, message
+
+
+_PATTERNS = {
+    "^[a-z][a-z0-9_-]": "write lower-case letters, digits, - and _, beginning with a letter",
+    "^[a-z0-9][a-z0-9-]": "write lower-case letters, digits and -",
+    "^[A-Za-z0-9][A-Za-z0-9._-]": "write letters, digits, dots, - and _",
+    "^#[0-9a-fA-F]{6}": "write a colour as #c2410c",
+    r"^\+?[0-9(]": "write a phone number as +1-555-0100",
+    r"^[^@\s<>]": "write an address as sre@example.com",
+}
+"""What to write where a text must look a certain way, by how its pattern begins."""
 
 
 def _lower(message: str) -> str:

@@ -39,6 +39,12 @@ def section(version_id: int, name: str) -> BaseModel:
         raise NotFound(f"Policy version {version_id} has no section {name!r}.") from None
 
 
+def optional_section(version_id: int, name: str) -> BaseModel | None:
+    """The same of a section that a pack need not have; None without it. NotFound where the version does not exist."""
+    loaded = _cache.get(version_id)
+    return (loaded if loaded is not None else _load(version_id)).get(name)
+
+
 def _load(version_id: int) -> dict[str, BaseModel]:
     document = PolicyVersion.objects.filter(pk=version_id).values_list("document", flat=True).first()
     if document is None:
@@ -81,8 +87,15 @@ def active_versions(pack_ids: Iterable[int | None]) -> dict[int | None, PolicyVe
         if pack.slug == settings.DEFAULT_PACK and None in wanted:
             found[None] = pack.active_version
     for pack_id in wanted - set(found):
-        named = f"Policy pack {pack_id}" if pack_id else f"The default policy pack {settings.DEFAULT_PACK!r}"
-        raise NotFound(f"{named} has no active version: import and activate one.", code="no_active_policy")
+        text = f"Policy pack {pack_id} has no active version: import and activate one."
+        if pack_id is None:
+            known = PolicyPack.objects.filter(active_version__isnull=False).order_by("slug")
+            others = ", ".join(known.values_list("slug", flat=True)) or "none"
+            text = (
+                f"The default policy pack {settings.DEFAULT_PACK!r} has no active version: import and activate it, "
+                f"or set DEFAULT_PACK to one that has ({others})."
+            )
+        raise NotFound(text, code="no_active_policy")
     return found
 
 

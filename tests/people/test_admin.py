@@ -192,3 +192,14 @@ def test_create_admin_prints_a_password_that_works_and_may_leave_an_existing_one
     portal_user()
     with pytest.raises(CommandError, match="person"):
         call_command("create_admin", username="portal", stdout=out)
+
+
+@pytest.mark.parametrize("zone", ["PST", "Berlin", "../UTC"])
+def test_an_account_gets_only_a_time_zone_that_exists(zone: str) -> None:
+    user = person("viewer")
+    url = f"/admin/people/user/{user.pk}/change/"
+    refused = signed_in(superuser()).post(url, change_form(user, time_zone=zone))
+    assert f"{zone} is no time zone: write one such as Europe/Berlin." in refused.content.decode().replace("&#x27;", "")
+    assert signed_in(superuser()).post(url, change_form(user, time_zone="Europe/Berlin")).status_code == 302
+    user.refresh_from_db()
+    assert user.time_zone == "Europe/Berlin"

@@ -18,6 +18,13 @@ from tests.factories import actor, person, superuser
 pytestmark = pytest.mark.django_db
 
 
+@pytest.fixture
+def no_groups(db: None) -> None:
+    """As in a new installation; other tests find the groups made."""
+    Group.objects.all().delete()
+
+
+@pytest.mark.usefixtures("no_groups")
 def test_syncing_groups_knows_every_permission_and_a_repeat_changes_nothing() -> None:
     first = {group.name: set(group.permissions.all()) for group in operations.sync_groups()}
     assert set(first) == {"viewer", "responder", "commander", "manager", "approver", "auditor"}
@@ -33,6 +40,7 @@ def test_a_permission_that_was_added_by_hand_to_a_group_is_taken_away_again() ->
     assert viewer.permissions.count() == len(set(GROUP_PERMISSIONS["viewer"]))
 
 
+@pytest.mark.usefixtures("no_groups")
 def test_an_unknown_permission_in_the_table_fails_loudly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(GROUP_PERMISSIONS, "viewer", ["people.fly"])
     with pytest.raises(Invalid, match=r"people\.fly"):

@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from apps.foundation.errors import NotFound
 from apps.policies import operations
 from apps.policies.activation import outlook
 from apps.policies.models import PolicyVersion
 from apps.policies.operations import shipped_packs
+from apps.policies.queries import active_version
 from tests.factories import (
     actor,
     answers_for,
@@ -138,3 +140,10 @@ def test_the_outlook_over_the_api() -> None:
     assert [follower["name"] for follower in found["followers"]] == ["Core"]
     assert found["pinned"] == [{"number": 1, "open_incidents": 1}]
     assert len(found["cautions"]) == len(ROLES)
+
+
+def test_a_default_pack_that_is_not_there_is_told_with_those_that_are(settings: Any) -> None:
+    novacron()
+    settings.DEFAULT_PACK = "nonsense"
+    with pytest.raises(NotFound, match=r"'nonsense' has no active version.* set DEFAULT_PACK .*\(novacron-v2\)"):
+        active_version()

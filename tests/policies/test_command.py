@@ -39,6 +39,18 @@ def test_validate_says_yes_or_where_not(tmp_path: Path) -> None:
     assert "escalation.path[1].after: 'x' is not a duration" in out.getvalue()
 
 
+def test_validate_says_which_roles_mean_nobody_to_those_who_follow_the_pack(tmp_path: Path) -> None:
+    novacron()
+    team("Core")
+    out, errors = StringIO(), StringIO()
+    path = written(tmp_path, ("roles: [primary], severities", "roles: [wizard], severities"))
+    call_command("policy", "validate", path, stdout=out, stderr=errors)
+    assert "is a valid pack" in out.getvalue()
+    assert "The role wizard of level 1 (On-call SRE) means nobody in Core: bind it" in errors.getvalue()
+    (answer,) = json.loads(run("validate", path, "--json"))
+    assert any("wizard" in caution["message"] for caution in answer["cautions"])
+
+
 def test_what_is_imported_is_exported_byte_for_byte(tmp_path: Path) -> None:
     assert run("import", written(tmp_path), "--activate", "--reason", "first").strip() == "novacron-v2@1 (active)"
     assert run("export", "novacron-v2") == novacron_text()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from typing import Any, ClassVar
+from urllib.parse import urlencode
 from zoneinfo import available_timezones
 
 from django import forms
 from django.contrib import admin
 from django.db.models import Count, QuerySet
-from django.http import HttpRequest
-from unfold.decorators import display
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminSelect2Widget
 
 from apps.catalog import operations
@@ -85,6 +87,7 @@ class TeamAdmin(OperatingAdmin):
     list_display = ("name", "slug", "pack", "member_count", "service_count", "time_zone")
     search_fields = ("name", "slug")
     inlines: ClassVar[list[Any]] = [MembershipInline, TeamUserGrants, TeamGroupGrants]
+    actions_detail: ClassVar[Any] = ("calendar",)
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "time_zone":
@@ -117,6 +120,10 @@ class TeamAdmin(OperatingAdmin):
     @display(description="Services", ordering="service_count")
     def service_count(self, team: Any) -> int:
         return int(team.service_count)
+
+    @action(description="Calendar", icon="calendar_month", url_path="to-calendar")
+    def calendar(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return HttpResponseRedirect(f"{reverse('admin:oncall_rotation_calendar')}?{urlencode({'team': object_id})}")
 
     # --- who may ---
 

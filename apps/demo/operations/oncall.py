@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 
+from django.db.models import Max
+
 from apps.catalog.models import Team
 from apps.demo.organisation import COMPANY_ROLES, TEAMS, TeamPlan
 from apps.foundation.actor import Actor
 from apps.foundation.clock import now
 from apps.foundation.operations import operation
+from apps.messaging.models import Message
+from apps.messaging.silencing import silence_mails
 from apps.oncall.models import RoleBinding, Rotation
 from apps.oncall.operations import add_coverage, add_override, bind_role, create_rotation, request_swap
 from apps.oncall.queries import shifts_of
@@ -52,6 +56,7 @@ def seed_cover(people: Mapping[str, User], *, actor: Actor) -> None:
     rotation = Rotation.objects.get(slug="live-operations-secondary")
     if rotation.overrides.exists():
         return
+    before = Message.objects.aggregate(last=Max("pk"))["last"] or 0
     start = (now() + timedelta(days=2)).replace(minute=0, second=0, microsecond=0)
     add_override(rotation.pk, people["ines"].pk, start, start + timedelta(days=2), reason="Lena travels", actor=actor)
     launch = Rotation.objects.get(slug="live-operations-primary")
@@ -61,3 +66,5 @@ def seed_cover(people: Mapping[str, User], *, actor: Actor) -> None:
     if on_then:
         ends_at = min(on_then[0].ends_at, start + timedelta(hours=8))
         request_swap(shop.pk, start, ends_at, user_id=on_then[0].user_id, reason="Dentist", actor=actor)
+    # Inboxes have the offer; nobody gets mails because a demo is set up.
+    silence_mails(after_id=before, reason="about the set-up of the demo", actor=Actor.system("demo"))

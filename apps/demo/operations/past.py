@@ -22,6 +22,9 @@ from apps.messaging.models import Message
 from apps.messaging.silencing import silence_mails
 from apps.people.models import User
 from apps.people.queries import actor_for_user
+from apps.policies.models import PolicyPack
+
+PAST_PACK = "novacron-v2"
 
 
 def seed_past_incidents(services: Mapping[str, Service], people: Mapping[str, User]) -> int:
@@ -32,12 +35,14 @@ def seed_past_incidents(services: Mapping[str, Service], people: Mapping[str, Us
     """
     if Incident.objects.exists():
         return 0
+    # Whatever pack is followed today: this past speaks of the severities and reviews of this one.
+    version_id = PolicyPack.objects.get(slug=PAST_PACK).active_version_id
     today = now()
     with transaction.atomic():
         before = Message.objects.aggregate(last=Max("pk"))["last"] or 0
         ended = today
         for past in PAST_INCIDENTS:
-            ended = _play(past, today - timedelta(days=past.days_ago), services, people)
+            ended = _play(past, today - timedelta(days=past.days_ago), version_id, services, people)
         _remind(ended, today)
         silence_mails(after_id=before, reason="about the past of the demo", actor=Actor.system("demo"))
     return len(PAST_INCIDENTS)
@@ -53,7 +58,13 @@ def _remind(since: datetime, until: datetime) -> None:
         _tell_all()
 
 
-def _play(past: PastIncident, at: datetime, services: Mapping[str, Service], people: Mapping[str, User]) -> datetime:
+def _play(
+    past: PastIncident,
+    at: datetime,
+    version_id: int | None,
+    services: Mapping[str, Service],
+    people: Mapping[str, User],
+) -> datetime:
     """One of them, from its declaration until its review was written; returns when that was."""
     clock = ManualClock(at)
     first = services[past.services[0]]
@@ -65,6 +76,7 @@ def _play(past: PastIncident, at: datetime, services: Mapping[str, Service], peo
             team_id=first.owner_id,
             service_ids=[services[slug].pk for slug in past.services],
             source="demo",
+            policy_version_id=version_id,
             actor=Actor.system("demo"),
         )
         for step in past.steps:

@@ -12,6 +12,7 @@ from apps.demo.operations.past import seed_past_incidents
 from apps.demo.operations.people import seed_people
 from apps.foundation.actor import Actor
 from apps.foundation.clock import ManualClock, now, use_clock
+from apps.policies.queries import active_version
 
 FOUNDED = timedelta(days=60)
 MANAGER = "omar"
@@ -20,9 +21,11 @@ MANAGER = "omar"
 def seed_demo(*, password: str) -> int:
     """Make the demo organisation; what is there already stays as people left it.
 
-    New people of it sign in with `password`. Returns how many past incidents it played.
+    New people of it sign in with `password`. Returns how many past incidents it played. Raises NotFound where the
+    default pack has no active version.
     """
     actor = Actor.system("demo")
+    active_version(None, None)  # says so at once where DEFAULT_PACK names none
     # On call begins in the past, or nobody would have been paged for the incidents of last week.
     with use_clock(ManualClock(now() - FOUNDED)):
         people = seed_people(password=password, actor=actor)

@@ -15,11 +15,13 @@ from unfold.enums import ActionVariant
 from unfold.forms import AdminPasswordChangeForm, BaseDialogForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminTextInputWidget
 
+from apps.foundation.errors import Invalid
 from apps.people import operations
 from apps.people.admin.base import PortalModelAdmin, ReadOnlyInline, request_actor
 from apps.people.groups import GROUP_PERMISSIONS
 from apps.people.models import ContactPoint, User
 from apps.people.queries import visible_users
+from apps.people.zones import check_time_zone
 
 ONLY_SUPERUSERS_GIVE = ("groups", "is_superuser", "is_active")
 
@@ -33,13 +35,21 @@ class PersonCreationForm(UserCreationForm):
 
 
 class AccountForm(UserChangeForm):
-    """An account; its manager is somebody else."""
+    """An account; its manager is somebody else, and its time zone one that exists."""
 
     def clean_manager(self) -> User | None:
         manager: User | None = self.cleaned_data["manager"]
         if manager is not None and manager.pk == self.instance.pk:
             raise forms.ValidationError("Nobody is their own manager.")
         return manager
+
+    def clean_time_zone(self) -> str:
+        zone: str = self.cleaned_data["time_zone"].strip()
+        try:
+            check_time_zone(zone)
+        except Invalid as error:
+            raise forms.ValidationError(error.message) from error
+        return zone
 
 
 class ContactPointInline(ReadOnlyInline):
@@ -141,6 +151,11 @@ class UserAdmin(DjangoUserAdmin, PortalModelAdmin):  # type: ignore[type-arg,mis
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         # An account signs history: it is closed, never deleted.
         return False
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if change and "is_active" in form.changed_data and obj.kind == User.Kind.PERSON:
+            operations.publish_standing(obj, actor=request_actor(request))
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)

@@ -1,6 +1,6 @@
 """Verbs on accounts: groups, contact points, tokens, service accounts, the portal's own account."""
 
-from apps.people.operations.accounts import make_administrator, portal_user, set_groups, sync_groups
+from apps.people.operations.accounts import make_administrator, portal_user, publish_standing, set_groups, sync_groups
 from apps.people.operations.answers import ANSWERS_KEPT_FOR, forget_old_answers, has_old_answers
 from apps.people.operations.contact_points import (
     add_contact_point,
@@ -35,6 +35,7 @@ __all__ = [
     "note_reminder",
     "portal_user",
     "prove_contact_point",
+    "publish_standing",
     "remove_contact_point",
     "revoke_token",
     "set_groups",

@@ -6,10 +6,13 @@ from collections.abc import Sequence
 
 from django.contrib.auth.models import Group, Permission
 
+from apps.engine.operations import publish
 from apps.foundation.actor import Actor
 from apps.foundation.errors import Conflict, Forbidden, Invalid, NotFound
 from apps.foundation.history import PORTAL_USERNAME
 from apps.foundation.operations import operation
+from apps.foundation.subjects import Subject
+from apps.people.events import AccountClosed, AccountOpened
 from apps.people.groups import GROUP_PERMISSIONS
 from apps.people.models import User
 from apps.people.permissions import require
@@ -52,14 +55,27 @@ def _sync_groups(*, actor: Actor) -> list[Group]:
         f"{permission.content_type.app_label}.{permission.codename}": permission
         for permission in Permission.objects.select_related("content_type")
     }
-    groups = []
-    for name, codenames in GROUP_PERMISSIONS.items():
-        group, _ = Group.objects.get_or_create(name=name)
-        group.permissions.set(_permissions_of(codenames, known))
-        groups.append(group)
+    Group.objects.bulk_create([Group(name=name) for name in GROUP_PERMISSIONS], ignore_conflicts=True)
+    by_name = Group.objects.in_bulk(list(GROUP_PERMISSIONS), field_name="name")
+    groups = [by_name[name] for name in GROUP_PERMISSIONS]
+    _hold_exactly(
+        {(group.pk, held.pk) for group in groups for held in _permissions_of(GROUP_PERMISSIONS[group.name], known)},
+        groups,
+    )
     for user in User.objects.filter(kind=User.Kind.PERSON, is_staff=False, groups__isnull=False).distinct():
         _let_into_the_admin(user)
     return groups
+
+
+def _hold_exactly(wanted: set[tuple[int, int]], groups: Sequence[Group]) -> None:
+    """These pairs of group and permission and no others, in three statements at most: every start asks for it."""
+    held = Group.permissions.through.objects
+    rows = {(row.group_id, row.permission_id): row.pk for row in held.filter(group__in=groups)}
+    held.filter(pk__in=[key for pair, key in rows.items() if pair not in wanted]).delete()
+    held.bulk_create(
+        [held.model(group_id=group, permission_id=permission) for group, permission in sorted(wanted - rows.keys())],
+        ignore_conflicts=True,
+    )
 
 
 def _let_into_the_admin(user: User) -> None:
@@ -98,6 +114,12 @@ def set_groups(user_id: int, names: Sequence[str], *, reason: str = "", actor: A
         user.groups.set(groups)
     _let_into_the_admin(user)
     return user
+
+
+def publish_standing(user: User, *, actor: Actor) -> None:
+    """Say that an account was closed, or opened again; in the transaction that did it, once it is saved."""
+    event = AccountOpened(user_id=user.pk) if user.is_active else AccountClosed(user_id=user.pk)
+    publish(event, subject=Subject("user", str(user.pk)), actor=actor)
 
 
 def _may_change(actor: Actor, user: User) -> None:

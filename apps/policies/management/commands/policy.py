@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError
 from django.db.models import F
 
 from apps.foundation.actor import Actor
 from apps.foundation.errors import DomainError
 from apps.policies import diffs, operations
-from apps.policies.activation import outlook
+from apps.policies.activation import Caution, cautions_about, outlook
 from apps.policies.models import PolicyPack, PolicyVersion
 from apps.policies.sections import Problem
 
@@ -69,11 +70,18 @@ class Command(BaseCommand):
             self.stdout.write(f"{row['pack']}@{row['number']}{' (active)' if row['active'] else ''}{note}")
 
     def _validate(self, options: dict[str, Any]) -> None:
-        found = {name: operations.validate(_read(name)) for name in options["file"]}
+        texts = {name: _read(name) for name in options["file"]}
+        found = {name: operations.validate(text) for name, text in texts.items()}
+        cautions = {name: _cautions(texts[name]) for name, problems in found.items() if not problems}
         if options["json"]:
             self._tell(
                 [
-                    {"file": name, "valid": not problems, "problems": [problem.as_json() for problem in problems]}
+                    {
+                        "file": name,
+                        "valid": not problems,
+                        "problems": [problem.as_json() for problem in problems],
+                        "cautions": [caution.as_json() for caution in cautions.get(name, ())],
+                    }
                     for name, problems in found.items()
                 ]
             )
@@ -83,6 +91,8 @@ class Command(BaseCommand):
                     self.stdout.write(_at(name, problem))
                 if not problems:
                     self.stdout.write(f"{name} is a valid pack.")
+                    for caution in cautions[name]:
+                        self.stderr.write(f"Caution: {caution.message}")
         if count := sum(len(problems) for problems in found.values()):
             raise CommandError(f"{count} problem{'' if count == 1 else 's'}.", returncode=WRONG)
 
@@ -162,6 +172,14 @@ def _facts(version: PolicyVersion) -> dict[str, Any]:
         "checksum": version.checksum,
         "created_at": version.created_at.isoformat(),
     }
+
+
+def _cautions(text: str) -> list[Caution]:
+    """What a valid text lacks here, such as people for its roles; nothing where no database is to compare with."""
+    try:
+        return cautions_about(text)
+    except DatabaseError:
+        return []
 
 
 def _at(name: str, problem: Problem) -> str:
