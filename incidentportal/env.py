@@ -16,6 +16,7 @@ import structlog
 from django.core.exceptions import ImproperlyConfigured
 
 from apps.foundation.egress.allowance import parse as parse_allowance
+from apps.foundation.redaction import redact_line
 
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off", ""}
@@ -82,6 +83,22 @@ def listing(name: str, *, default: list[str]) -> list[str]:
     """Values separated by commas."""
     value = _raw(name)
     return default if value is None else [part.strip() for part in value.split(",") if part.strip()]
+
+
+def limits(name: str, *, default: dict[str, int], known: list[str]) -> dict[str, int]:
+    """Whole numbers by names, such as sms=20,push=60; a name that is not `known` or a number below 1 is refused."""
+    value = _raw(name)
+    if value is None:
+        return default
+    found: dict[str, int] = {}
+    for entry in filter(None, (part.strip() for part in value.split(","))):
+        key, _, most = entry.partition("=")
+        if key.strip() not in known or not most.strip().isdecimal() or int(most) < 1:
+            raise ImproperlyConfigured(
+                f"{name} has the entry {entry!r}: write a channel ({', '.join(known)}), = and a number, such as sms=20."
+            )
+        found[key.strip()] = int(most)
+    return found
 
 
 def hosts(name: str, *, default: list[str]) -> list[str]:
@@ -195,9 +212,19 @@ def mail(name: str, *, default: str) -> dict[str, Any]:
     return found
 
 
+def _without_secrets(_logger: Any, _method: str, line: Any) -> str:
+    """The last processor: it gets the line as it would be written."""
+    return redact_line(str(line))
+
+
 def logging_config(level: str, form: str) -> dict[str, Any]:
-    """Structured logs on standard error, one line each: as text for people or as JSON for programs."""
-    last = structlog.processors.JSONRenderer() if form == "json" else structlog.dev.ConsoleRenderer(colors=False)
+    """Structured logs on standard error, one line each: as text for people or as JSON for programs.
+
+    What is written passes `redact_line` whole: whichever library logs, with a trace or not, no secret gets out.
+    """
+    # Plain traces: the other ones show the values of variables, secrets among them, broken over several lines.
+    text_form = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+    last = structlog.processors.JSONRenderer() if form == "json" else text_form
     trace = [structlog.processors.format_exc_info] if form == "json" else []
     line = {
         "()": structlog.stdlib.ProcessorFormatter,
@@ -206,7 +233,7 @@ def logging_config(level: str, form: str) -> dict[str, Any]:
             structlog.stdlib.add_logger_name,
             structlog.processors.TimeStamper(fmt="iso"),
         ],
-        "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *trace, last],
+        "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *trace, last, _without_secrets],
     }
     return {
         "version": 1,

@@ -102,7 +102,7 @@ SIDEBAR: tuple[tuple[str, tuple[Entry, ...]], ...] = (
                 variant="warning",
             ),
             Entry("Executions", "play_circle", "runbooks_execution_changelist", ("runbooks.view_execution",)),
-            Entry("Kill switches", "power_settings_new", "flags_flag_changelist", ("flags.view_flag",)),
+            Entry("Flags", "power_settings_new", "flags_flag_changelist", ("flags.view_flag",)),
             Entry("Inbox", "inbox", "messaging_message_inbox", badge=_unread, variant="primary"),
         ),
     ),
@@ -110,6 +110,7 @@ SIDEBAR: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         "Prepare",
         (
             Entry("On call", "call", "oncall_rotation_changelist", ("oncall.view_rotation",)),
+            Entry("Calendar", "calendar_month", "oncall_rotation_calendar", ("oncall.view_rotation",)),
             Entry("Cover", "swap_horiz", "oncall_override_changelist", ("oncall.view_override",)),
             Entry("Swaps", "swap_calls", "oncall_swap_changelist", ("oncall.view_swap",)),
             Entry("Holidays", "event", "oncall_holidaycalendar_changelist", ("oncall.view_holidaycalendar",)),
@@ -120,9 +121,11 @@ SIDEBAR: tuple[tuple[str, tuple[Entry, ...]], ...] = (
                 "paging_maintenancewindow_changelist",
                 ("paging.view_maintenancewindow",),
             ),
+            Entry("My notifications", "notifications_active", "paging_notificationpreference_mine"),
             Entry("Runbooks", "menu_book", "runbooks_runbook_changelist", ("runbooks.view_runbook",)),
             Entry("Mitigations", "healing", "runbooks_mitigation_changelist", ("runbooks.view_mitigation",)),
             Entry("Configs", "tune", "state_configdocument_changelist", ("state.view_configdocument",)),
+            Entry("Segments", "group_work", "flags_segment_changelist", ("flags.view_segment",)),
             Entry("Policies", "rule", "policies_policypack_changelist", ("policies.view_policypack",)),
             Entry("Services", "deployed_code", "catalog_service_changelist", ("catalog.view_service",)),
             Entry("Teams", "groups", "catalog_team_changelist", ("catalog.view_team",)),
@@ -143,6 +146,7 @@ SIDEBAR: tuple[tuple[str, tuple[Entry, ...]], ...] = (
             Entry("Past incidents", "history", "incidents_incident_changelist", query="?state=resolved"),
             Entry("What changed", "published_with_changes", "catalog_change_changelist", ("catalog.view_change",)),
             Entry("Pages sent", "contact_phone", "paging_page_changelist", ("paging.view_page",)),
+            Entry("Told together", "stacks", "paging_pagebundle_changelist", ("paging.view_pagebundle",)),
         ),
     ),
     (
@@ -185,6 +189,9 @@ def _line(entry: Entry, request: HttpRequest) -> dict[str, Any] | None:
         declaring = request.path.endswith("/incident/declare/")
         inside = request.path.startswith(address) and not declaring
         line["active"] = inside and (wanted in here if wanted else "state=resolved" not in here)
+    if entry.page == "oncall_rotation_changelist":
+        own = request.path.removeprefix(address).startswith(("calendar/", "fairness/"))
+        line["active"] = request.path.startswith(address) and not own
     if entry.badge is not None:
         count, word = entry.badge(request)
         if count:

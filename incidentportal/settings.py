@@ -43,6 +43,10 @@ MESSAGE_TIMEOUT_SECONDS = env.number("MESSAGE_TIMEOUT_SECONDS", default=15, leas
 MESSAGE_MAX_ATTEMPTS = env.number("MESSAGE_MAX_ATTEMPTS", default=12, least=1, most=100)
 MESSAGE_FALLBACK_SECONDS = env.number("MESSAGE_FALLBACK_SECONDS", default=60, least=5, most=3600)
 ACK_LINK_HOURS = env.number("ACK_LINK_HOURS", default=24, least=1, most=720)  # how long the link in a page works
+PAGE_BUNDLE_SECONDS = env.number("PAGE_BUNDLE_SECONDS", default=60, least=0, most=300)  # pages of a storm are gathered
+PAGE_LIMITS_PER_HOUR = env.limits(  # for each person and channel; the first page of the worst is never held back
+    "PAGE_LIMITS_PER_HOUR", default={"sms": 20}, known=["email", "slack", "discord", "sms", "push", "apprise"]
+)
 APPROVAL_MINUTES = env.number("APPROVAL_MINUTES", default=60, least=1, most=10080)  # how long a request may be decided
 DRY_RUN_MINUTES = env.number("DRY_RUN_MINUTES", default=60, least=1, most=1440)  # how long a dry run may be executed
 RUNBOOK_LEASE_SECONDS = env.number("RUNBOOK_LEASE_SECONDS", default=30, least=1, most=3600)
@@ -290,6 +294,9 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "ApprovalRequestState": "apps.approvals.models.ApprovalRequest.State",
         "FlagState": "apps.flags.models.Flag.State",
+        "FlagKind": "apps.flags.models.Flag.Kind",
+        "FlagType": "apps.flags.models.Flag.Type",
+        "FlagChangeState": "apps.flags.models.FlagChange.State",
         "DifferenceOp": "apps.state.api.serializers.OPS",
         "ConfigVersionOrigin": "apps.state.models.ConfigVersion.Origin",
         "RunbookState": "apps.runbooks.models.Runbook.State",

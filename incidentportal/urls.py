@@ -19,6 +19,7 @@ urlpatterns = [
     path("manifest.webmanifest", manifest, name="manifest"),
     path("service-worker.js", service_worker, name="service-worker"),
     path("", include("incidentportal.api")),
+    path("", include("apps.oncall.urls")),
     path("", include("apps.paging.urls")),
     path("", include("apps.messaging.hooks.urls")),
     path("", include("apps.demo.urls")),

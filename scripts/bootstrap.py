@@ -200,6 +200,8 @@ def main(arguments):
     command, rest = arguments[0], arguments[1:]
     check_python()
     os.environ["PYTHONUTF8"] = "1"
+    if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):  # every process would start in twice the time
+        os.environ["PYTHONPYCACHEPREFIX"] = os.path.join(ROOT, "build", "bytecode")
     if command == "run":
         check_folder(os.environ.get("DATA_DIR") or os.path.join(ROOT, "data"), "DATA_DIR")
         check_ports()

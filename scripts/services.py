@@ -71,34 +71,66 @@ def _account() -> str | None:
     return None
 
 
+class PrivatePostgres:
+    """A server of our own in a temporary folder, which its holder may stop and start again."""
+
+    def __init__(self, folder: str, initdb: str, pg_ctl: str) -> None:
+        self.port = free_port()
+        self.url = f"postgres://postgres@127.0.0.1:{self.port}"
+        self._folder, self._data = folder, f"{folder}/data"
+        self._initdb, self._pg_ctl = initdb, pg_ctl
+        self._account = _account()
+        if self._account:
+            shutil.chown(folder, self._account)
+
+    def make(self) -> bool:
+        """Make its files and start it."""
+        options = ["-A", "trust", "-U", "postgres", "-E", "UTF8", "--no-sync"]
+        return self._run(self._initdb, "-D", self._data, *options) and self.start()
+
+    def start(self) -> bool:
+        """Start it and wait until it answers."""
+        settings = "-c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=200"
+        options = f"-p {self.port} -k {self._folder} {settings}"
+        return self._run(self._pg_ctl, "-D", self._data, "-w", "-t", str(START_SECONDS), "-o", options, "start")
+
+    def stop(self, mode: str) -> None:
+        """`fast` breaks every connection and writes all down; `immediate` is a crash."""
+        self._run(self._pg_ctl, "-D", self._data, "-w", "-m", mode, "stop")
+
+    def _run(self, *command: str) -> bool:
+        done = subprocess.run(
+            command,
+            check=False,
+            user=self._account,
+            cwd=self._folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        return done.returncode == 0
+
+
 @contextlib.contextmanager
-def private_postgres() -> Iterator[str | None]:
-    """A server of our own in a temporary folder, gone afterwards; None where there are no programs for it."""
+def restartable_postgres() -> Iterator[PrivatePostgres | None]:
+    """A server of our own, gone afterwards; None where there are no programs for it."""
     initdb, pg_ctl = _postgres_program("initdb"), _postgres_program("pg_ctl")
     if not initdb or not pg_ctl:
         yield None
         return
-    account, port = _account(), free_port()
     folder = tempfile.mkdtemp(prefix="portal-postgres-")
-    if account:
-        shutil.chown(folder, account)
-
-    def run(*command: str) -> int:
-        return subprocess.run(
-            command, check=False, user=account, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        ).returncode
-
-    data = f"{folder}/data"
-    options = f"-p {port} -c listen_addresses=127.0.0.1 -k {folder} -c fsync=off -c max_connections=200"
+    server = PrivatePostgres(folder, initdb, pg_ctl)
     try:
-        made = run(initdb, "-D", data, "-A", "trust", "-U", "postgres", "-E", "UTF8", "--no-sync") == 0
-        if made and run(pg_ctl, "-D", data, "-w", "-t", str(START_SECONDS), "-o", options, "start") == 0:
-            yield f"postgres://postgres@127.0.0.1:{port}"
-        else:
-            yield None
+        yield server if server.make() else None
     finally:
-        run(pg_ctl, "-D", data, "-m", "immediate", "stop")
+        server.stop("immediate")
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def private_postgres() -> Iterator[str | None]:
+    """The same, of which only the address is needed."""
+    with restartable_postgres() as server:
+        yield server.url if server else None
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 from collections.abc import Iterator
@@ -10,8 +11,11 @@ from typing import Any
 import hypothesis
 import pytest
 from django.conf import settings
+from django.core.management.commands import flush
 from django.db import connection
 from django.db.backends.postgresql.operations import DatabaseOperations
+
+from tests.template_database import template
 
 # How long a case takes to make or to run depends on what else the machine does, and says nothing of the code.
 hypothesis.settings.register_profile("suite", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
@@ -48,6 +52,7 @@ LONGEST = (
     "contract/test_permission_table.py",
     "contract/test_openapi_document.py",
     "pages/test_queries.py",
+    "runbooks/test_hidden_words.py",
     "flags/test_ofrep_server.py",
     "alerts/test_intake_server.py",
     "alerts/test_grouping_at_scale.py",
@@ -57,6 +62,8 @@ LONGEST = (
 SINGLY = ("test_permission_table.py", "_browser.py", "pages/test_live.py", "pages/test_accessible")
 # Other processes make and migrate these rows by name; a flush that leaves them need not make them again.
 STAY = frozenset({"django_content_type", "auth_permission"})
+# Almost every test wants the groups: they are made once, and what a flush takes away comes back from a copy.
+GROUPS = ("auth_group", "auth_group_permissions")
 
 NEEDS = {
     "postgres": ["PostgreSQL"],
@@ -64,6 +71,7 @@ NEEDS = {
     "services": ["PostgreSQL", "Redis"],
     "fault": ["PostgreSQL", "Redis"],
     "browser": ["Chromium"],
+    "calendar": ["khal", "vdirsyncer"],
     "e2e": ["PostgreSQL", "Redis", "Chromium", "Prometheus", "Alertmanager"],
 }
 
@@ -75,6 +83,8 @@ def missing() -> set[str]:
         "Redis": bool(settings.REDIS_URL),
         "Chromium": bool(chromium_path()),
         "Prometheus": bool(program("prometheus")),
+        "khal": bool(program("khal")),
+        "vdirsyncer": bool(program("vdirsyncer")),
         "Alertmanager": bool(program("prometheus-alertmanager", "alertmanager")),
     }
     return {name for name, found in there.items() if not found}
@@ -94,6 +104,8 @@ def _turn(item: pytest.Item) -> int:
 @pytest.hookimpl(trylast=True)  # after the folders' own, which mark their tests
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=_turn)
+    gc.collect()
+    gc.freeze()  # modules and tests stay: nobody need look again and again whether they are still in use
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -115,7 +127,8 @@ def _delete_all(
     """What `flush` runs: TRUNCATE would make a new file for every table, also an empty one, and wait for the disk."""
     names = [self.quote_name(table) for table in tables if table not in STAY]
     lock = f"LOCK TABLE {', '.join(names)} IN ACCESS EXCLUSIVE MODE"  # as TRUNCATE does: servers may still write
-    return [lock, *(f"DELETE FROM {name}" for name in names)]  # noqa: S608  # Django's own names
+    back = [f"INSERT INTO {name} SELECT * FROM kept_{name}" for name in GROUPS]  # noqa: S608  # names from above
+    return [lock, *(f"DELETE FROM {name}" for name in names), *back]  # noqa: S608  # Django's own names
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -123,7 +136,57 @@ def quick_flush() -> Iterator[None]:
     """Tests that commit are cleaned up after by deleting their rows; sequences go on counting, as before."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(DatabaseOperations, "sql_flush", _delete_all)
+        if connection.vendor == "postgresql":  # where a flush leaves what this would make anew
+            patch.setattr(flush, "emit_post_migrate_signal", lambda *args, **more: None)
         yield
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
+    """The groups with their permissions are there when a test begins, as in every installation."""
+    from apps.people.models import User
+    from apps.people.operations import sync_groups
+
+    with django_db_blocker.unblock():
+        sync_groups()
+        User.objects.all().delete()  # the portal's account: tests begin without people
+        User.history.all().delete()  # type: ignore[attr-defined]  # simple-history's
+        if connection.vendor == "postgresql":
+            with connection.cursor() as cursor:
+                for name in GROUPS:
+                    cursor.execute(f"CREATE TABLE kept_{name} AS TABLE {name}")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def remembered_packs() -> Iterator[None]:
+    """The same few texts are imported by two thousand tests: each is parsed once, and everybody gets a copy."""
+    import pickle
+    from functools import cache
+
+    from apps.policies import operations
+    from apps.policies.loading import load
+
+    @cache
+    def parsed(text: str) -> bytes:
+        return pickle.dumps(load(text))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(operations, "load", lambda text: pickle.loads(parsed(text)))  # noqa: S301  # our own, of a moment ago
+        yield
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """The template is made here and not by the first test that needs it, whose time is limited."""
+    if not hasattr(session.config, "workerinput") and not session.config.getoption("collectonly"):
+        template()
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
+    """The tests' database starts as a copy of one that was migrated before."""
+    if name := template():
+        settings.DATABASES["default"].setdefault("TEST", {})["TEMPLATE"] = name
+        connection.settings_dict["TEST"]["TEMPLATE"] = name
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -8,6 +8,9 @@ from typing import Any
 
 from apps.alerts.documents import BadPayload
 
+TYPE_LABEL, METRIC_LABEL = "incident_type", "metric"
+BESIDE_LABELS = {"type": TYPE_LABEL, "metric": METRIC_LABEL}
+"""Fields that stand beside an alert's labels in a payload, and become labels of these names."""
 MAX_ITEMS = 2_000
 MAX_LABELS = 256
 MAX_LABEL_NAME = 200

@@ -16,6 +16,7 @@ from jmespath.exceptions import JMESPathError
 
 from apps.alerts.documents import BadPayload
 from apps.alerts.fields import (
+    BESIDE_LABELS,
     MAX_ANNOTATION,
     MAX_DEDUP_KEY,
     MAX_LABEL_NAME,
@@ -39,6 +40,8 @@ FIELDS: dict[str, str] = {
     "status": "a word such as triggered, alerting, open, resolved, recovered, ok; or true while it fires",
     "severity": "the source's own word; the policy pack says what it means",
     "service": "the service's name or slug",
+    "type": "what type of incident it is: a type or sub-type of the policy pack, by its name",
+    "metric": "which metric it is about: the pack may have a limit for it",
     "link": "where the source shows it",
     "occurred_at": "RFC 3339, or seconds or milliseconds since 1970",
     "labels": "an object, or words such as env:prod,team:web",
@@ -170,6 +173,7 @@ def _alert(mapping: CompiledMapping, item: Any, where: str) -> AlertEvent:
         )
     service = text("service", MAX_NAME)
     labels = _pairs(mapping.search("labels", item, where), join(where, "labels"), MAX_LABEL_VALUE)
+    beside = {label: text(field, MAX_NAME) for field, label in BESIDE_LABELS.items()}
     link = text("link", MAX_ANNOTATION)
     return AlertEvent(
         dedup_key=dedup_key or fingerprint({**labels, " title": title, " service": service}),
@@ -177,7 +181,7 @@ def _alert(mapping: CompiledMapping, item: Any, where: str) -> AlertEvent:
         title=shortened(title or dedup_key),
         severity=text("severity", MAX_NAME),
         service=service,
-        labels=labels,
+        labels=labels | {label: found for label, found in beside.items() if found},
         annotations=_pairs(mapping.search("annotations", item, where), join(where, "annotations"), MAX_ANNOTATION),
         link=link if followable(link) else "",
         starts_at=_instant(mapping.search("occurred_at", item, where), join(where, "occurred_at")),

@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 from apps.alerts.documents import BadPayload
 from apps.alerts.fields import (
+    BESIDE_LABELS,
     MAX_ANNOTATION,
     MAX_DEDUP_KEY,
     MAX_LABEL_VALUE,
@@ -129,13 +130,17 @@ def _generic_alert(item: Any, where: str) -> AlertEvent:
         raise BadPayload(join(where, "dedup_key"), "Required: it says which alert is resolved.")
     service = text_of(alert, "service", where, MAX_NAME)
     labels = texts_of(alert, "labels", where, MAX_LABEL_VALUE)
+    # Only texts: senders may mean something else by such common words, which is no reason to refuse their alert.
+    beside = {
+        label: found[:MAX_NAME] for field, label in BESIDE_LABELS.items() if type(found := alert.get(field)) is str
+    }
     return AlertEvent(
         dedup_key=dedup_key or fingerprint({**labels, " title": title, " service": service}),
         status=status,
         title=shortened(title or dedup_key),
         severity=text_of(alert, "severity", where, MAX_NAME),
         service=service,
-        labels=labels,
+        labels=labels | {label: text for label, text in beside.items() if text},
         annotations=texts_of(alert, "annotations", where, MAX_ANNOTATION),
         link=link_of(alert, where),
         starts_at=instant_of(alert, "occurred_at", where),

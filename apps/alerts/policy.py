@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from apps.alerts.patterns import compiled
+from apps.alerts.fields import METRIC_LABEL, TYPE_LABEL
+from apps.foundation.patterns import compiled
 from apps.policies.durations import Duration, duration_text
 from apps.policies.queries import section
 from apps.policies.sections import Column, Finding, PackModel, Sections, Table, register_section
@@ -131,6 +132,8 @@ class Routing(PackModel):
 
     service_labels: Sequence[Label] = ("service",)
     severity_labels: Sequence[Label] = ("severity",)
+    type_labels: Sequence[Label] = (TYPE_LABEL,)
+    metric_labels: Sequence[Label] = (METRIC_LABEL,)
     severity_map: Mapping[Label, str]
     default_severity: str
     group_by: Literal["dedup_key"] | Annotated[Sequence[Label], Field(min_length=1)] = "dedup_key"
@@ -189,6 +192,14 @@ class Routing(PackModel):
             rule.team or "",
             rule.domain or self.domain_of(labels),
         )
+
+    def type_of(self, labels: Mapping[str, str]) -> str:
+        """The word that the labels say for the type of incident; empty without one."""
+        return next((labels[name] for name in self.type_labels if labels.get(name)), "")
+
+    def metric_of(self, labels: Mapping[str, str]) -> str:
+        """The metric that the alert is about, as the labels name it; empty without one."""
+        return next((labels[name] for name in self.metric_labels if labels.get(name)), "")
 
     def domain_of(self, labels: Mapping[str, str]) -> str:
         """The domain that the labels name, else the default one; empty where the pack has none."""
@@ -255,7 +266,8 @@ def _tables(found: Routing) -> list[Table]:
             [(", ".join(sorted(said)), target) for target, said in sorted(words.items())]
             + [("anything else", found.default_severity)],
             note=f"Severity labels: {', '.join(found.severity_labels)}. Service labels: "
-            f"{', '.join(found.service_labels)}. Grouped by {group}{_bounds(found)}.",
+            f"{', '.join(found.service_labels)}. Type labels: {', '.join(found.type_labels)}. Metric labels: "
+            f"{', '.join(found.metric_labels)}. Grouped by {group}{_bounds(found)}.",
         ),
         Table(
             "Routing rules",

@@ -22,12 +22,13 @@ KINDS = ["incidents.declared"]
 
 
 def tell_places(events: Sequence[Event]) -> None:
-    """Post each new incident to the places of its domain, once. Private incidents are told nowhere.
+    """Post each new incident to the places of its domain, once. Private incidents are told nowhere, nor is what is
+    over by now: nobody would close it again where it opens something.
 
     The domain is that of the alert that opened it; without one, the pack's default. A repeat changes nothing.
     """
     ids = [int(event.subject_key) for event in events if event.subject_kind == SUBJECT_KIND]
-    incidents = Incident.objects.filter(pk__in=ids, visibility=Incident.Visibility.OPEN)
+    incidents = Incident.objects.filter(pk__in=ids, visibility=Incident.Visibility.OPEN, resolved_at__isnull=True)
     labels = _labels(ids)
     for incident in incidents.order_by("pk"):
         found = routing(incident.policy_version_id)

@@ -8,12 +8,12 @@ from typing import Any
 from django.http import HttpRequest
 
 from apps.foundation.clock import now
-from apps.incidents.admin.showing import zone_of
 from apps.incidents.home_panels import HomePanel, register_home_panel
 from apps.incidents.models import Incident
 from apps.incidents.panels import Panel, register_panel
 from apps.people.models import User
 from apps.people.permissions import user_allowed
+from apps.people.zones import zone_of
 from apps.postmortems.admin.board import Card, card_of, with_counts
 from apps.postmortems.admin.items import ItemRow, item_rows
 from apps.postmortems.models import ActionItem, Review

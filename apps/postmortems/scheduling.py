@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, time, timedelta
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from apps.engine.timers import NewTimer, schedule_many
 from apps.foundation.clock import now
 from apps.people.models import User
+from apps.people.zones import zone_named
 from apps.postmortems.models import ActionItem, Review
 from apps.postmortems.policy import ReviewRules, digest_time
 
@@ -65,10 +65,7 @@ def next_digest_at(after: datetime, clock: time, zone: str) -> datetime:
 
     It is given in that zone, so that its date is the reader's date.
     """
-    try:
-        here = ZoneInfo(zone)
-    except (ZoneInfoNotFoundError, ValueError):
-        here = ZoneInfo("UTC")
+    here = zone_named(zone)
     day = after.astimezone(here).date()
     at = datetime.combine(day, clock, tzinfo=here)
     return at if at > after else datetime.combine(day + timedelta(days=1), clock, tzinfo=here)

@@ -9,9 +9,11 @@ from apps.approvals.events import KINDS as APPROVAL_KINDS
 from apps.engine.models import Event
 from apps.engine.registry import subscribe, subscribe_batch
 from apps.foundation.actor import Actor
-from apps.incidents.operations import NewEntry, append_entries, entry_about
+from apps.foundation.errors import Conflict
+from apps.incidents.operations import NewEntry, append_entries, entry_about, mark_condition
 from apps.incidents.queries import SUBJECT_KIND as INCIDENT
 from apps.policies.durations import duration_text
+from apps.runbooks.events import Finished
 from apps.runbooks.models import Execution, StepRun
 from apps.runbooks.operations.deciding import note_decision
 from apps.runbooks.queries import EXECUTION
@@ -20,6 +22,7 @@ from apps.state.models import ConfigVersion
 
 TELLER = "runbooks.timeline"
 DECIDER = "runbooks.decisions"
+ESCALATOR = "runbooks.escalation"
 LINE_KIND = "runbook"
 RESTORED = ConfigRestored.kind
 _LINE_KINDS = {"flags": "flag", "state": "config"}
@@ -196,7 +199,25 @@ def follow_decision(event: Event) -> None:
     )
 
 
+def escalate_failure(event: Event) -> None:
+    """An execution for an incident that failed is one of the things on which a pack may escalate.
+
+    What a person cancelled has not failed, and what is resolved needs nobody.
+    """
+    if event.payload["state"] not in {Execution.State.FAILED, Execution.State.UNDONE}:
+        return
+    execution = Execution.objects.filter(pk=event.payload["execution_id"], incident__isnull=False).first()
+    if execution is None or execution.incident_id is None or execution.cancel_requested_at is not None:
+        return
+    note = f"{_called(event.payload)}: {event.payload['detail'] or 'it failed'}"
+    try:
+        mark_condition(execution.incident_id, "auto_remediation_failed", note=note[:300], actor=Actor.system(ESCALATOR))
+    except Conflict:
+        return
+
+
 def register() -> None:
     """Called once from `ready()`."""
+    subscribe([Finished.kind], ESCALATOR, escalate_failure)
     subscribe_batch(list(_TELLERS), TELLER, tell)
     subscribe([kind for kind in APPROVAL_KINDS if kind != "approvals.requested"], DECIDER, follow_decision)

@@ -79,6 +79,21 @@ def test_a_beat_that_is_not_grouped_yet_counts(backup: Integration) -> None:
         assert state(backup) == "beating"
 
 
+def test_a_beat_in_the_moment_in_which_it_is_declared_missing_ends_that(backup: Integration) -> None:
+    with use_clock(clock := ManualClock(now())):
+        beat(backup)
+        clock.advance(timedelta(seconds=71))
+        overtaken = receipt(backup, b"", form="beat")  # its commit is seen only after the timer has fired
+        Receipt.objects.filter(pk=overtaken.pk).update(state="done")
+        fire_timers()
+        Receipt.objects.filter(pk=overtaken.pk).update(state="new")
+        assert state(backup) == "missing"
+        group()
+        group()
+        assert (state(backup), Alert.objects.get().state) == ("beating", "resolved")
+        assert not Incident.objects.filter(resolved_at__isnull=True).exists()
+
+
 def test_a_portal_that_slept_listens_for_one_more_interval(backup: Integration) -> None:
     with use_clock(clock := ManualClock(now())):
         beat(backup)

@@ -18,8 +18,9 @@ from apps.foundation.actor import Actor
 from apps.foundation.clock import ManualClock, now, use_clock
 from apps.incidents.models import Incident, TimelineEntry
 from apps.incidents.operations import resolve as resolve_incident
+from apps.paging.models import Page
 from tests.alerts.saying import resolve, trigger
-from tests.factories import integration, novacron, receipt, service
+from tests.factories import answers_for, integration, named, novacron, receipt, service
 
 pytestmark = pytest.mark.django_db
 SYSTEM = Actor.system()
@@ -160,3 +161,60 @@ def test_what_still_fires_after_the_outage_opens_an_incident_of_its_own(database
     own = Incident.objects.get(alert_groups__alerts__dedup_key="api")
     suppressed = Alert.objects.get(dedup_key="api").is_suppressed
     assert (Incident.objects.count(), suppressed, own.is_open) == (2, False, True)
+
+
+def at_its_release(minutes: int = 3) -> None:
+    """What happens once the time has passed that dependants have to recover by themselves."""
+    with use_clock(ManualClock(now() + timedelta(minutes=minutes))):
+        fire_timers()
+        group()
+
+
+def of(key: str) -> Incident:
+    return Incident.objects.get(alert_groups__alerts__dedup_key=key)
+
+
+def test_dependants_are_released_though_another_alert_keeps_the_incident_open(database: Service) -> None:
+    novacron(("group_by: dedup_key", "group_by: [rack]"))
+    service("Cache")
+    answers_for("primary", named("ana"))
+    together = {"labels": {"rack": "r1"}}
+    source, other = integration(), integration()
+    heard(source, trigger("db", service="db", **together), trigger("cache", service="cache", **together))
+    heard(other, trigger("api", service="api"), trigger("web", service="web"))
+    outage = Incident.objects.get()
+    heard(source, resolve("db"))
+    at_its_release()
+    assert (of("cache"), of("db"), outage.is_open) == (outage, outage, True)
+    assert (of("api").pk == outage.pk, Alert.objects.get(dedup_key="api").is_suppressed) == (False, False)
+    assert of("web") == of("api")  # it needs the one that is down still
+    assert Page.objects.filter(subject_key=str(of("api").pk)).exists()
+
+
+def test_dependants_of_what_is_down_still_stay_held_and_are_listed_once(database: Service) -> None:
+    novacron(("group_by: dedup_key", "group_by: [rack]"))
+    service("Cache")
+    together = {"labels": {"rack": "r1"}}
+    source = integration()
+    heard(source, trigger("db", service="db", **together), trigger("cache", service="cache", **together))
+    heard(source, trigger("api", service="api"))
+    heard(source, resolve("cache"))
+    at_its_release()
+    assert Incident.objects.count() == 1
+    assert Alert.objects.get(dedup_key="api").is_suppressed
+    assert TimelineEntry.objects.filter(text__contains="held back").count() == 1
+
+
+def test_a_dependant_that_joins_an_open_incident_makes_it_as_bad_as_it_is(database: Service) -> None:
+    novacron(("group_by: dedup_key", "group_by: [rack]"))
+    source = integration()
+    heard(source, trigger("db", service="db"))
+    heard(source, trigger("api", service="api", labels={"rack": "r2"}))
+    service("Cache")
+    heard(source, trigger("cache", severity="warning", service="cache", labels={"rack": "r2"}))
+    mild = of("cache")
+    assert mild != of("api")
+    heard(source, resolve("db"))
+    at_its_release()
+    assert of("api") == mild
+    assert of("api").severity_rank < mild.severity_rank

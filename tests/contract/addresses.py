@@ -36,7 +36,7 @@ def api_verbs(world: World) -> Iterator[tuple[str, str, str]]:
                 yield method.upper(), path, path
                 continue
             key = world.objects.get(kind)
-            yield method.upper(), marked, re.sub(r"\{\w+\}", str(key or 1), path)
+            yield method.upper(), marked, re.sub(r"\{\w+\}", str(key or 1), path.replace("{urgency}", "high"))
             if kind == "incidents":
                 private = str(world.private_incident.pk)
                 yield method.upper(), f"{path}{PRIVATE}", re.sub(r"\{\w+\}", private, path)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 from apps.catalog.models import Environment, Service, Team
-from apps.flags.operations import create_flag, kill
+from apps.flags.operations import create_flag, create_segment, kill, schedule_change
 from apps.foundation.actor import Actor
+from apps.foundation.clock import now
 from apps.foundation.subjects import Subject
 from apps.incidents.models import Incident
 from apps.incidents.operations import resolve
@@ -45,6 +47,10 @@ def respond(team: Team, service: Service, environment: Environment, incident: In
         actor=PORTAL,
     )
     kill(flag.pk, reason=f"for the {title}"[:20], about=Subject("incident", str(incident.pk)), actor=PORTAL)
+    everybody = {"when": [{"attribute": "targetingKey", "exists": True}]}
+    segment = create_segment("known", owner_id=team.pk, name="Known", definition=everybody, actor=PORTAL)
+    tomorrow = now() + timedelta(days=1)
+    change = schedule_change(flag.pk, tomorrow, {"state": "disabled"}, reason="it goes", actor=PORTAL)
     document = create_document(
         slug="limits", name="Limits", service_id=service.pk, content={"most": 5, "token": SECRET}, actor=PORTAL
     )
@@ -62,6 +68,8 @@ def respond(team: Team, service: Service, environment: Environment, incident: In
     return {
         "flags": flag.pk,
         "flag_id": flag.pk,
+        "segments": segment.pk,
+        "flag-changes": change.pk,
         "mitigation_id": mitigation.pk,
         "step_id": step.pk,
         "configs": document.pk,

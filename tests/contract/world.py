@@ -10,7 +10,7 @@ from django.test import Client
 
 from apps.alerts.models import Alert, AlertGroup, Integration, Receipt
 from apps.alerts.operations import group
-from apps.catalog.models import Change, Dependency, Environment, Membership
+from apps.catalog.models import Change, Dependency, Environment, Membership, Team
 from apps.engine.models import Delivery, Event, Pulse, Timer
 from apps.engine.operations import deliver
 from apps.foundation.actor import Actor
@@ -20,7 +20,8 @@ from apps.incidents.operations import change_visibility, post
 from apps.messaging.connections import create_connection, create_destination
 from apps.messaging.models import Message, WebhookEndpoint
 from apps.oncall.models import Coverage, HolidayCalendar, Override, Pause, RoleBinding, RotationMember, Swap
-from apps.paging.models import EscalationRun, Page
+from apps.oncall.operations import create_feed
+from apps.paging.models import BundledPage, EscalationRun, MaintenanceWindow, Page, PageBundle
 from apps.people.crypto import seal
 from apps.people.models import ContactPoint, User
 from apps.people.operations import create_service_account
@@ -100,6 +101,10 @@ def build() -> World:
         "escalations": EscalationRun.objects.filter(subject_key=str(world.private_incident.pk)).first().pk,  # type: ignore[union-attr]  # the same
         "webhook-endpoints": _endpoint(people["manager"]).pk,
         "connections": create_connection("Bridge", "pagerduty", actor=Actor.system()).pk,
+        "maintenance-windows": _window(core).pk,
+        "notification-rules": on_call.pk,
+        "page-bundles": _bundle(on_call, world.private_incident).pk,
+        "calendar-feeds": create_feed(rotation_id=rotation.pk, actor=factories.actor(on_call))[0].pk,
         "destinations": create_destination("slack", "#core", "#core", actor=Actor.system()).pk,
         "receipts": Receipt.objects.first().pk,
         **respond(core, service, environment, world.private_incident, SECRET_TITLE),
@@ -134,6 +139,22 @@ def _from_an_alert(integration: Integration) -> Incident:
     group()
     deliver()
     return Incident.objects.get(title=SECRET_TITLE)
+
+
+def _window(of: Team) -> MaintenanceWindow:
+    begins = now() + timedelta(days=1)
+    return MaintenanceWindow.objects.create(
+        team=of, starts_at=begins, ends_at=begins + timedelta(hours=1), reason="The bank moves."
+    )
+
+
+def _bundle(user: User, incident: Incident) -> PageBundle:
+    """Pages of this person about both incidents, told together."""
+    made = PageBundle.objects.create(user=user, urgency="high", reason="storm", due_at=now())
+    for page in Page.objects.filter(user=user):
+        BundledPage.objects.create(bundle=made, page=page)
+    assert made.pages.filter(subject_key=str(incident.pk)).exists()
+    return made
 
 
 def _endpoint(owner: User) -> WebhookEndpoint:

@@ -65,8 +65,7 @@ PAGES = {
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 390)])
 def test_no_page_keeps_anybody_out(open_page: OpenPage, portal: str, theme: str, width: int) -> None:
     ana, row = busy_world()
     page = open_page(ana, "/admin/", theme=theme, width=width)

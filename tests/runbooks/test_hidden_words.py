@@ -95,6 +95,7 @@ def _resources() -> Iterator[str]:
                     yield reverse(f"{basename}-{name}", args=[pk])
 
 
+@pytest.mark.timeout(400)  # it opens hundreds of pages
 def test_an_outsider_with_every_group_finds_the_word_of_a_private_incident_nowhere() -> None:
     at = world(visibility="private", more=MANUAL)
     outsider = named("otto", *EVERYWHERE)

@@ -68,8 +68,7 @@ def busy() -> tuple[World, dict[str, str]]:
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 390)])
 def test_no_page_keeps_anybody_out_or_breaks_a_rule(open_page: OpenPage, portal: str, theme: str, width: int) -> None:
     here, pages = busy()
     shown = open_page(here.ana, "/admin/", theme=theme, width=width)

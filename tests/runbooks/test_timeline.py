@@ -14,6 +14,8 @@ from apps.foundation.actor import Actor
 from apps.foundation.clock import ManualClock, use_clock
 from apps.foundation.subjects import Subject, is_visible, subject_title
 from apps.incidents.models import Incident, TimelineEntry
+from apps.incidents.operations import resolve
+from apps.paging.models import EscalationCondition
 from apps.runbooks.operations.executing import cancel, execute
 from apps.runbooks.subscribers import tell
 from apps.state.operations import restore
@@ -145,3 +147,40 @@ def test_execution_and_runbook_are_subjects_that_only_those_concerned_see() -> N
     assert is_visible(subject, chief)
     assert not is_visible(subject, commander())
     assert is_visible(Subject("runbook", str(execution.runbook_id)), commander())
+
+
+def marked(about: Incident) -> list[str]:
+    while deliver():
+        pass
+    return list(EscalationCondition.objects.filter(subject_key=str(about.pk)).values_list("note", flat=True))
+
+
+def test_what_fails_for_an_incident_is_marked_so_that_the_pack_may_escalate() -> None:
+    about, other = incident(), incident()
+    SCRIPT.on("two", FAILS)
+    execution = asked(runbook(step("one", with_undo="yes"), step("two")), incident_id=about.pk)
+    execute(execution.pk, actor=actor(commander()))
+    run(execution)
+    (note,) = marked(about)
+    assert note.startswith(f"Rehearsal #{execution.pk}: ")
+    assert marked(about) == [note]
+    assert marked(other) == []
+
+
+def test_what_a_person_cancels_has_not_failed() -> None:
+    about = incident()
+    execution = asked(runbook(step("one")), incident_id=about.pk)
+    execute(execution.pk, actor=actor(commander()))
+    cancel(execution.pk, reason="not now", actor=actor(commander()))
+    run(execution)
+    assert marked(about) == []
+
+
+def test_what_fails_after_the_end_of_its_incident_marks_nothing() -> None:
+    about = incident()
+    SCRIPT.on("one", FAILS)
+    execution = asked(runbook(step("one")), incident_id=about.pk)
+    execute(execution.pk, actor=actor(commander()))
+    resolve(about.pk, actor=Actor.system())
+    run(execution)
+    assert marked(about) == []

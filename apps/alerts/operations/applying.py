@@ -20,7 +20,7 @@ from apps.alerts.operations.housing import house, load_groups
 from apps.alerts.operations.routing import Router
 from apps.foundation.actor import Actor
 from apps.foundation.clock import now
-from apps.incidents.operations import alerts_cleared, alerts_firing, append_entries, change_severity
+from apps.incidents.operations import Raise, alerts_cleared, alerts_firing, append_entries, raise_severities
 from apps.incidents.policy import severities
 
 # All columns but the two that say which alert it is.
@@ -80,6 +80,7 @@ def _move(integration: Integration, sightings: dict[str, list[Sighting]], rechec
             began_firing=alert.fire_receipt_id != 0 and alert.state == Alert.State.FIRING,
             rechecked=key in rechecked,
             severity_before=alert.severity,
+            group_before=alert.group_id,
         )
         for sighting in sightings.get(key, ()):
             step, speaks = apply(alert, sighting)
@@ -132,35 +133,40 @@ def _raise_severities(batch: Batch) -> None:
     wanted: dict[int, tuple[int, str, str]] = {}
     for item in batch.moved:
         incident = batch.incident_of(item.alert.group_id)
-        worse = item.fired_anew or item.alert.severity != item.severity_before
+        joins = item.fired_anew or (item.released and not item.alert.is_suppressed)
+        worse = joins or item.alert.severity != item.severity_before
         if incident is None or not incident.is_open or item.route is None or not item.firing or not worse:
             continue
         # Ranks are those of the incident's own pack, which may differ from the alert's.
         found = severities(incident.policy_version_id).find(item.route.severity.id)
         if found is not None and found.rank < min(incident.severity_rank, wanted.get(incident.pk, (99, "", ""))[0]):
             wanted[incident.pk] = (found.rank, found.id, item.alert.title)
-    for incident_id, (_, severity, title) in sorted(wanted.items()):
-        change_severity(incident_id, severity, reason=f"an alert is worse: {title}"[:200], actor=batch.actor)
+    raises = {pk: Raise(severity, f"an alert is worse: {title}"[:200]) for pk, (_, severity, title) in wanted.items()}
+    raise_severities(raises, actor=batch.actor)
 
 
 def _clear(batch: Batch) -> None:
     """Tell incidents which of their alerts cleared, and when all of them did.
 
-    What flaps holds its incident open though it is clear at the moment; what a dependency holds back does not, and is
-    looked at again once the outage is over.
+    What flaps holds its incident open though it is clear at the moment; what a dependency holds back does not. It is
+    looked at again after each alert that is over: another one that keeps the incident open is not what it waits for.
     """
     cleared: set[int] = set()
+    steady: set[int] = set()
     for item in batch.moved:
         incident = batch.incident_of(item.alert.group_id)
         if incident is None or not incident.is_open:
             continue
         if item.cleared:
             cleared.add(incident.pk)
+            if not item.is_flapping:
+                steady.add(incident.pk)
             batch.tell_change(incident.pk, "alert_cleared", "Alert cleared", item)
         elif item.calmed:
             batch.tell(incident.pk, "alert", f"Alert no longer flaps: {item.alert.title}", item.alert)
             if not item.firing:
                 cleared.add(incident.pk)
+                steady.add(incident.pk)
     append_entries(batch.entries)
     if batch.refiring:
         alerts_firing(batch.refiring, actor=batch.actor)
@@ -168,5 +174,5 @@ def _clear(batch: Batch) -> None:
         holding = Q(state=Alert.State.FIRING, is_suppressed=False) | Q(flapping_since__isnull=False)
         still = Alert.objects.filter(holding, group__incident_id__in=cleared)
         over = cleared - set(still.values_list("group__incident_id", flat=True))
-        release_later(batch.incidents[incident_id] for incident_id in over)
+        release_later(batch.incidents[incident_id] for incident_id in steady | over)
         alerts_cleared(over, actor=batch.actor)

@@ -28,6 +28,7 @@ class Moved:
     route: Route | None = None
     flapping_rule: Flapping | None = None
     severity_before: str = ""
+    group_before: int | None = None
     began_flapping: bool = False
     calmed: bool = False
     released: bool = False

@@ -65,7 +65,7 @@ CALM_KIND = TimerKind(name=CALM, lock=_lock_alerts, exists=_alerts_exist, fire=_
 
 
 def release_later(incidents: Iterable[Incident]) -> None:
-    """The outage of these incidents is over: look again, after the time their pack gives, at what it held back.
+    """An outage of these incidents is over: look again, after the time their pack gives, at what they hold back.
 
     Dependants need a moment to recover by themselves; only what still fires then opens incidents. A repeat changes
     nothing, incidents that hold nothing back cost one query together.
@@ -95,11 +95,10 @@ def _incidents_exist(keys: Sequence[str]) -> set[str]:
 
 
 def _fire_release(due: Sequence[DueTimer]) -> None:
-    incidents = {item.subject.pk: item.subject for item in due}
-    down = Alert.objects.filter(group__incident_id__in=incidents, state=Alert.State.FIRING, is_suppressed=False)
-    again = {pk for pk in down.values_list("group__incident_id", flat=True) if incidents[pk].is_open}
+    """Look at all of them: what needs something that is down still, or again, is held back anew."""
     keys: dict[int, list[str]] = defaultdict(list)
-    for integration_id, key in held_back(set(incidents) - again).values_list("integration_id", "dedup_key"):
+    held = held_back(item.subject.pk for item in due)
+    for integration_id, key in held.values_list("integration_id", "dedup_key"):
         keys[integration_id].append(key)
     recheck(keys)
 

@@ -24,6 +24,7 @@ from apps.alerts.operations.reading import read
 from apps.engine.operations import report_fault
 from apps.foundation.actor import Actor, acting
 from apps.foundation.clock import now
+from apps.paging.operations import told_together
 
 logger = logging.getLogger(__name__)
 
@@ -111,7 +112,8 @@ def _attempt(integration: Integration, receipts: Sequence[Receipt], actor: Actor
     Trouble with the database itself is nobody's receipt's fault: it ends the round, and the next one tries again.
     """
     try:
-        with transaction.atomic():
+        # A batch pages for some incidents and locks the escalations of others after that.
+        with transaction.atomic(), told_together():
             _handle(integration, receipts, actor)
     except (OperationalError, InterfaceError) as error:
         if not _sqlstate(error).startswith(LIMIT_EXCEEDED):

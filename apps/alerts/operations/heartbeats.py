@@ -39,13 +39,18 @@ def apply_beats(integration: Integration, found: Reading) -> None:
     newest = max(found.beats, key=lambda receipt: receipt.received_at)
     heartbeat.last_beat_at = max(heartbeat.last_beat_at or newest.received_at, newest.received_at)
     heartbeat.beat_count += len(found.beats)
+    was_missing = heartbeat.state == _State.MISSING
     if heartbeat.state != _State.BEATING:
         heartbeat.state = _State.BEATING
         heartbeat.run, heartbeat.timer_seq = heartbeat.run + 1, 0
         schedule_many([_timer(heartbeat, integration, _deadline(integration, heartbeat.last_beat_at))])
     heartbeat.save()
-    firing = Alert.objects.filter(integration=integration, dedup_key=DEDUP_KEY, state=Alert.State.FIRING)
-    if DEDUP_KEY in found.sightings or firing.exists():
+    firing = Alert.objects.filter(integration=integration, dedup_key=DEDUP_KEY, state=Alert.State.FIRING).first()
+    if was_missing and (firing is None or firing.fire_receipt_id > newest.pk):
+        # It was declared missing in the very moment of the beat: what says so is not applied yet, or is newer than
+        # the beat. What is said now is newer than both.
+        say([(integration.pk, {"dedup_key": DEDUP_KEY, "title": "It beats again", "status": "resolved"})])
+    if DEDUP_KEY in found.sightings or firing is not None:
         event = AlertEvent(DEDUP_KEY, "resolved", "It beats again", "", "", {}, {}, "", None)
         sighting = Sighting(newest.pk, newest.received_at, event)
         sightings = [*found.sightings.get(DEDUP_KEY, []), sighting]

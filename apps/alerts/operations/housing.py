@@ -11,6 +11,7 @@ from apps.alerts.models import Alert, AlertGroup, Integration
 from apps.alerts.operations.batch import Batch, Moved
 from apps.alerts.operations.suppressing import outages_above
 from apps.foundation.clock import now
+from apps.incidents.incident_types import types_of
 from apps.incidents.models import Incident
 from apps.incidents.operations import Declaration, declare_many
 
@@ -141,7 +142,8 @@ def _attach(batch: Batch, held: Iterable[tuple[Moved, int, str]]) -> None:
         if group is None or group.incident_id is None:
             continue
         item.alert.group, item.alert.is_suppressed = group, True
-        batch.tell_change(group.incident_id, "alert_held", "Alert held back, its service needs what is down", item)
+        if not item.released or item.group_before != group.pk:
+            batch.tell_change(group.incident_id, "alert_held", "Alert held back, its service needs what is down", item)
 
 
 def _open(opening: list[tuple[str, list[Moved]]], batch: Batch) -> None:
@@ -189,10 +191,14 @@ def _declaration(integration: Integration, item: Moved) -> Declaration:
     if item.route is None:
         raise RuntimeError("Only routed alerts open incidents.")
     alert, route = item.alert, item.route
+    kind = types_of(route.policy_version_id).named(route.type_word) if route.type_word else None
     return Declaration(
         title=alert.title,
         severity=route.severity.id,
-        summary=_summary(alert),
+        summary=_summary(alert, "" if kind else route.type_word),
+        type=kind[0] if kind else "",
+        subtype=kind[1] if kind else "",
+        metric=route.metric,
         team_id=route.team_id,
         service_ids=(route.service_id,) if route.service_id is not None else (),
         source=integration.kind,
@@ -201,6 +207,8 @@ def _declaration(integration: Integration, item: Moved) -> Declaration:
     )
 
 
-def _summary(alert: Alert) -> str:
+def _summary(alert: Alert, unknown_type: str) -> str:
+    """What the source says; a type that the pack does not name is no reason to lose its word."""
     said = alert.annotations.get("description") or alert.annotations.get("message") or ""
-    return "\n\n".join(part for part in (said[:4000], alert.link) if part)
+    of_type = f"Type, as the source says: {unknown_type}" if unknown_type else ""
+    return "\n\n".join(part for part in (said[:4000], of_type, alert.link) if part)

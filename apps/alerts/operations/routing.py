@@ -32,6 +32,8 @@ class Route:
     group_max: int | None
     pack: Routing
     policy_version_id: int
+    type_word: str = ""
+    metric: str = ""
 
     @property
     def opens(self) -> bool:
@@ -85,6 +87,8 @@ class Router:
             group_max=own.group_max_alerts or found.group_max,
             pack=found,
             policy_version_id=version_id,
+            type_word=found.type_of(labels),
+            metric=found.metric_of(labels),
         )
 
     @property

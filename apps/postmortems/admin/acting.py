@@ -13,8 +13,8 @@ from django.shortcuts import render
 from django.utils.cache import patch_vary_headers
 
 from apps.foundation.errors import DomainError, NotFound
-from apps.incidents.admin.showing import zone_of
 from apps.people.admin.base import request_actor
+from apps.people.zones import zone_of
 from apps.postmortems.admin.forms import Asked, Sent, Verb, filled, said
 from apps.postmortems.admin.next_step import Lack
 from apps.postmortems.models import Review

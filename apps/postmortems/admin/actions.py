@@ -11,8 +11,8 @@ from django.contrib.auth.models import AnonymousUser
 from apps.foundation.clock import now
 from apps.foundation.errors import Invalid
 from apps.incidents.admin.choices import Option, people_options, team_options
-from apps.incidents.admin.showing import zone_of
 from apps.people.models import User
+from apps.people.zones import zone_of
 from apps.postmortems import operations
 from apps.postmortems.admin.forms import Field, Sent, Verb
 from apps.postmortems.models import ActionItem, Review

@@ -17,9 +17,10 @@ from django.urls import reverse
 from apps.catalog.queries import team_ids_of
 from apps.foundation.clock import now
 from apps.incidents.admin.filters import QuickFilter
-from apps.incidents.admin.showing import SeverityChip, chip_of, zone_of
+from apps.incidents.admin.showing import SeverityChip, chip_of
 from apps.incidents.models import Incident
 from apps.people.models import User
+from apps.people.zones import zone_of
 from apps.postmortems.admin.showing import OPEN_ITEMS, Due, age_text, due_of
 from apps.postmortems.models import ActionItem, Review, Section
 from apps.postmortems.queries import visible_reviews

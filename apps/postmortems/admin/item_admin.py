@@ -12,9 +12,10 @@ from django.urls import URLPattern, path, reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
 from apps.foundation.clock import now
-from apps.incidents.admin.showing import chip_of, zone_of
+from apps.incidents.admin.showing import chip_of
 from apps.incidents.queries import url as incident_url
 from apps.people.admin.base import PortalModelAdmin, ReadOnlyAdmin
+from apps.people.zones import zone_of
 from apps.postmortems.admin import acting
 from apps.postmortems.admin.actions import ITEM_VERBS
 from apps.postmortems.admin.filters import WhichItems

@@ -12,9 +12,10 @@ from django.urls import reverse
 
 from apps.foundation.clock import now
 from apps.incidents.admin.command import PhaseStep
-from apps.incidents.admin.showing import Clock, Moment, SeverityChip, chip_of, moment, zone_of
+from apps.incidents.admin.showing import Clock, Moment, SeverityChip, chip_of, moment
 from apps.incidents.models import Incident
 from apps.incidents.queries import url as incident_url
+from apps.people.zones import zone_of
 from apps.postmortems.admin.computed import ComputedView, computed_view
 from apps.postmortems.admin.items import ItemRow, item_rows
 from apps.postmortems.admin.next_step import Next, lacks_of, next_step, powers_of

@@ -12,8 +12,9 @@ from apps.catalog.queries import recent_changes, told_once
 from apps.engine.models import Event
 from apps.foundation.clock import now
 from apps.incidents.models import Incident, RoleAssignment, TimelineEntry
-from apps.incidents.policy import Clocks, Severity, lifecycle, roles, severities
+from apps.incidents.policy import Severity, lifecycle, roles, severities
 from apps.incidents.queries import SUBJECT_KIND, milestones_of
+from apps.incidents.service_levels import clocks_for
 from apps.paging.models import Page
 from apps.people.models import User
 from apps.postmortems.figures.parts import Computed, Cycle, Executed, Fact, Figure, Holder, Line, Participant, Touched
@@ -36,7 +37,7 @@ def read(review: Review, *, frozen_at: datetime | None = None) -> Computed:
     incident = Incident.objects.select_related("team", "environment", "declared_by").get(pk=review.incident_id)
     entries = list(TimelineEntry.objects.filter(incident=incident).order_by("at", "seq"))
     known = severities(incident.policy_version_id).find(incident.severity)
-    clocks = known.clocks if known else Clocks()
+    clocks = clocks_for(incident)
     milestones = milestones_of(incident.pk)
     cycles = cycles_of(milestones, incident.reopened_count, lifecycle(incident.policy_version_id), clocks)
     holders = _holders(incident)

@@ -14,8 +14,9 @@ from django.urls import reverse
 
 from apps.catalog.models import Service
 from apps.foundation.clock import now
-from apps.incidents.admin.showing import Moment, admin_url, moment, span_text, zone_of
+from apps.incidents.admin.showing import Moment, admin_url, moment, span_text
 from apps.incidents.models import Incident
+from apps.people.zones import zone_of
 from apps.policies.durations import duration_text, parse_duration
 from apps.runbooks.admin.powers import dry_runnable, usable
 from apps.runbooks.admin.showing import Progress, StateChip, chip_of_execution, progress_of

@@ -11,8 +11,9 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from apps.foundation.clock import now
-from apps.incidents.admin.showing import Moment, admin_url, moment, span_text, zone_of
+from apps.incidents.admin.showing import Moment, admin_url, moment, span_text
 from apps.people.models import User
+from apps.people.zones import zone_of
 from apps.runbooks.admin.desk import needs_approval
 from apps.runbooks.admin.showing import PlannedStep, parameter_pairs, planned_steps
 from apps.runbooks.models import DryRun, Execution

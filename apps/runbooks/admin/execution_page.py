@@ -13,8 +13,9 @@ from django.urls import reverse
 
 from apps.approvals.models import ApprovalRequest
 from apps.foundation.clock import now
-from apps.incidents.admin.showing import Clock, Moment, Tone, admin_url, clock_text, moment, span_text, zone_of
+from apps.incidents.admin.showing import Clock, Moment, Tone, admin_url, clock_text, moment, span_text
 from apps.people.models import User
+from apps.people.zones import zone_of
 from apps.runbooks import steps as registry
 from apps.runbooks.admin.next_deed import Buttons, NextDeed, buttons_of, next_deed
 from apps.runbooks.admin.powers import may_bypass

@@ -14,8 +14,9 @@ from django.urls import reverse
 from apps.flags.models import Flag
 from apps.flags.queries import visible_flags, with_about_shown
 from apps.foundation.clock import now
-from apps.incidents.admin.showing import Moment, Tone, admin_url, moment, zone_of
+from apps.incidents.admin.showing import Moment, Tone, admin_url, moment
 from apps.incidents.models import Incident
+from apps.people.zones import zone_of
 from apps.runbooks.admin.powers import killable
 from apps.runbooks.admin.showing import StateChip
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.alerts.patterns import BadPattern, Pattern
+from apps.foundation.patterns import BadPattern, Pattern
 
 pieces = st.recursive(
     st.sampled_from(["a", "b", ".", "[ab]", "[^a]", r"\d", r"\w", "1", "-"]),

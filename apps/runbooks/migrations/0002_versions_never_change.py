@@ -49,6 +49,6 @@ def allow(apps, schema_editor):
 
 class Migration(migrations.Migration):
 
-    dependencies = [("runbooks", "0002_step_failures")]
+    dependencies = [("runbooks", "0001_initial")]
 
     operations = [migrations.RunPython(forbid, allow)]
