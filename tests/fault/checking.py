@@ -104,7 +104,8 @@ def look(rig: Rig, clients: Clients, came: Sequence[Came], told: Told) -> Findin
     messages = rig.query(_MESSAGES, NO_OUTCOME)
     bundles = {row["bundle"]: row["pages"] for row in rig.query(_BUNDLED)}
     for message in messages:
-        message["pages"] = [message["page"]] if message["page"] else bundles.get(message["bundle"], [])
+        # A bundle of which one page was left when it was sent names that page, too; it stands for all of them.
+        message["pages"] = bundles.get(message["bundle"], []) if message["bundle"] else [message["page"]]
     found.pages = len(pages)
     _alerts(found, rig, clients)
     _answers(found, runs, clients)
