@@ -36,6 +36,7 @@ DRAIN_SECONDS = 60
 WINDOW_SECONDS = 60.0
 PEOPLE = ("ana", "ben", "cem")
 WARMING = "dan"
+WORKERS = 4
 _NOTHING_WORSE = 99
 # A window opens when its page is made, a moment before the message is written down.
 _SLACK_SECONDS = 0.5
@@ -239,9 +240,15 @@ def main() -> int:
 
 
 def _warm_up(address: tuple[str, int], path: str, database: str) -> datetime:
-    """Have an incident of another team opened and told; what counts comes after the instant given."""
-    alert = orjson.dumps({"title": "Warming up", "severity": "critical", "service": "warm", "dedup_key": "warm"})
-    drive(address, path, lambda _: alert, rate=1, seconds=1)
+    """Have incidents of another team opened and told once all workers are there; what counts comes after the instant
+    given."""
+    from incidentportal.celery import app
+
+    until = time.monotonic() + DRAIN_SECONDS
+    while len(app.control.ping(timeout=0.5)) < WORKERS and time.monotonic() < until:
+        time.sleep(0.2)
+    alert = {"title": "Warming up", "severity": "critical", "service": "warm"}
+    drive(address, path, lambda number: orjson.dumps(alert | {"dedup_key": f"warm-{number}"}), rate=2, seconds=3)
     _drain(database)
     _wait_for_bundles(database)
     with psycopg.connect(database, autocommit=True) as connection:
