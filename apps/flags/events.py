@@ -134,3 +134,82 @@ class SegmentEdited(SegmentEvent):
 @dataclass(frozen=True)
 class SegmentDeleted(SegmentEvent):
     kind: ClassVar[str] = "flags.segment_deleted"
+
+
+@dataclass(frozen=True)
+class ExperimentEvent(FlagEvent):
+    """What all events of experiments tell; `key` and `name` are those of its flag."""
+
+    experiment_id: int
+    experiment: str
+    title: str
+    epoch: int
+
+
+@dataclass(frozen=True)
+class ExperimentCreated(ExperimentEvent):
+    kind: ClassVar[str] = "flags.experiment_created"
+
+
+@dataclass(frozen=True)
+class ExperimentEdited(ExperimentEvent):
+    """What describes it or what guards it changed; who gets what did not."""
+
+    kind: ClassVar[str] = "flags.experiment_edited"
+
+
+@dataclass(frozen=True)
+class ExperimentStarted(ExperimentEvent):
+    """From now on the flag answers by its slots."""
+
+    kind: ClassVar[str] = "flags.experiment_started"
+
+
+@dataclass(frozen=True)
+class ExperimentReallocated(ExperimentEvent):
+    """Newcomers are split otherwise; who is enrolled stays."""
+
+    kind: ClassVar[str] = "flags.experiment_reallocated"
+
+
+@dataclass(frozen=True)
+class ExperimentEnded(ExperimentEvent):
+    """The flag answers by its definition again."""
+
+    kind: ClassVar[str] = "flags.experiment_ended"
+
+
+@dataclass(frozen=True)
+class VariantKilled(ExperimentEvent):
+    """Nobody gets the variant any more. `moved` were enrolled with it and went to `moved_to`, or evenly to the others.
+
+    `shares` are what newcomers get, in percent of all.
+    """
+
+    kind: ClassVar[str] = "flags.variant_killed"
+
+    variant: str
+    moved: int
+    moved_to: str
+    shares: dict[str, float]
+
+
+@dataclass(frozen=True)
+class GuardrailBreached(ExperimentEvent):
+    """A variant does harm by a guardrail; `reason` is the sentence. `response` says what was done about it."""
+
+    kind: ClassVar[str] = "flags.guardrail_breached"
+
+    variant: str
+    metric: str
+    p_value: float
+    response: str
+
+
+@dataclass(frozen=True)
+class SampleRatioMismatch(ExperimentEvent):
+    """The variants have been seen in other proportions than their slots: what it finds out can't be trusted."""
+
+    kind: ClassVar[str] = "flags.sample_ratio_mismatch"
+
+    p_value: float

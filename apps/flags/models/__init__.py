@@ -1,5 +1,14 @@
 """The rows of this app."""
 
+from apps.flags.models.experiments import (
+    AllocationEpoch,
+    Experiment,
+    Exposure,
+    Guardrail,
+    GuardrailTotal,
+    HeldUnits,
+    SampleRatio,
+)
 from apps.flags.models.flags import (
     Flag,
     FlagChange,
@@ -10,10 +19,17 @@ from apps.flags.models.flags import (
 )
 
 __all__ = [
+    "AllocationEpoch",
+    "Experiment",
+    "Exposure",
     "Flag",
     "FlagChange",
     "FlagGroupPermission",
     "FlagRevision",
     "FlagUserPermission",
+    "Guardrail",
+    "GuardrailTotal",
+    "HeldUnits",
+    "SampleRatio",
     "Segment",
 ]
