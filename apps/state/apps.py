@@ -4,7 +4,7 @@ from django.apps import AppConfig
 
 
 class StateConfig(AppConfig):
-    """Configuration documents, their versions, backups and diffs."""
+    """Configuration documents and entities: versions, snapshots, backups and diffs."""
 
     name = "apps.state"
     label = "state"
@@ -14,6 +14,8 @@ class StateConfig(AppConfig):
         from apps.engine.registry import Sweeper, register_sweeper
         from apps.foundation.subjects import SubjectKind, register_subject
         from apps.state import queries
+        from apps.state.entities import queries as entities
+        from apps.state.entities.operations import taking, working
         from apps.state.operations import capturing
 
         register_subject(
@@ -26,3 +28,12 @@ class StateConfig(AppConfig):
                 "captures", capturing.CAPTURE_TASK, capturing.CAPTURE_QUEUE, capturing.capture_due, queries.captures_due
             )
         )
+        register_subject(
+            SubjectKind(
+                kind=entities.SUBJECT_KIND,
+                titles=entities.titles,
+                url=entities.url,
+                visible_keys=entities.visible_keys,
+            )
+        )
+        register_sweeper(Sweeper("entities", taking.TASK, taking.QUEUE, working.run_due, entities.work_due))

@@ -10,6 +10,28 @@ from django.db.models import Q
 
 from apps.foundation.clock import now
 from apps.foundation.history import TrackedHistory
+from apps.state.entities.models import (
+    DiffChunk,
+    EntityRestore,
+    EntitySource,
+    RestoreItem,
+    Snapshot,
+    SnapshotChunk,
+    SnapshotDiff,
+)
+
+__all__ = [
+    "ConfigDocument",
+    "ConfigVersion",
+    "DiffChunk",
+    "EntityRestore",
+    "EntitySource",
+    "RestoreItem",
+    "Snapshot",
+    "SnapshotChunk",
+    "SnapshotDiff",
+    "SourceState",
+]
 
 
 class SourceState(models.TextChoices):

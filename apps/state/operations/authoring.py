@@ -149,7 +149,7 @@ def _put(document: ConfigDocument, fields: DocumentFields) -> bool:
     if "schema" in fields:
         check_schema(fields["schema"])
     if "source_url" in fields:
-        _check_source(fields["source_url"])
+        check_source(fields["source_url"], "source_url")
     before = (document.source_url, document.capture_every_seconds)
     changed = applied(document, fields, _KNOWN)
     _check_pause(document)
@@ -161,7 +161,8 @@ def _put(document: ConfigDocument, fields: DocumentFields) -> bool:
     return changed
 
 
-def _check_source(address: str) -> None:
+def check_source(address: str, field: str) -> None:
+    """Raise Invalid for what is no address of a source, or holds a secret that all who see it would see."""
     try:
         parts = urlsplit(address)
         port_fits = parts.port is None or parts.port > 0
@@ -175,7 +176,7 @@ def _check_source(address: str) -> None:
     elif redact_text(address) != address or "@" in parts.netloc:
         sentence = "Everybody who may see the document sees its address: no passwords or tokens in it."
     if sentence:
-        raise Invalid(f"source_url: {sentence}", fields={"source_url": [sentence]})
+        raise Invalid(f"{field}: {sentence}", fields={field: [sentence]})
 
 
 def _check_pause(document: ConfigDocument) -> None:

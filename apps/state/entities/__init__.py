@@ -1,0 +1,1 @@
+"""Entities (players, accounts, villages) that another system holds: snapshots, diffs, targeted restores."""
