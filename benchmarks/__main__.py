@@ -7,7 +7,7 @@ import sys
 
 from benchmarks.private import ROOT, machine
 
-ALL = ("timers", "escalations", "latency", "grouping", "intake", "storm", "flags", "schedules")
+ALL = ("timers", "escalations", "latency", "grouping", "intake", "storm", "flags", "schedules", "snapshots")
 
 
 def main() -> int:
