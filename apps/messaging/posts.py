@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,8 +80,10 @@ class News:
     text: str
 
 
-def follow_up(news: Sequence[News]) -> None:
+def follow_up(news: Sequence[News], *, only: Collection[str] = FOLLOWED) -> None:
     """Change what was posted in Slack and Discord about these subjects, and tell PagerDuty, each once for each `key`.
+
+    `only` limits it to these channels.
 
     PagerDuty is also told of what it may have taken though it counts as not sent. What is on its way meanwhile tells by
     `MessageTaken` that it is there, so that this can be called again.
@@ -97,10 +99,10 @@ def follow_up(news: Sequence[News]) -> None:
         of[item.subject].append(item)
     for subject in of:
         about |= Q(subject_kind=subject.kind, subject_key=subject.key)
-    _void_unsent([item.subject for item in news if item.action == "resolve"])
+    _void_unsent([item.subject for item in news if item.action == "resolve"], only)
     sent = Q(state=Message.State.SENT, channel__in=FOLLOWED) & ~Q(provider_id="")
     maybe = Q(state__in=_OVER, channel=_C.PAGERDUTY, maybe_sent_at__isnull=False)
-    there = Message.objects.filter(about, sent | maybe, payload__update_of__isnull=True)
+    there = Message.objects.filter(about, sent | maybe, channel__in=only, payload__update_of__isnull=True)
     drafts = [
         draft
         for message in there.order_by("-id")[:_MOST_FOLLOWED]
@@ -110,7 +112,7 @@ def follow_up(news: Sequence[News]) -> None:
     enqueue_many(drafts)
 
 
-def _void_unsent(resolved: Sequence[Subject]) -> None:
+def _void_unsent(resolved: Sequence[Subject], only: Collection[str]) -> None:
     """A post that is sent after the end would open in PagerDuty what nobody closes again."""
     if not resolved:
         return
@@ -118,6 +120,8 @@ def _void_unsent(resolved: Sequence[Subject]) -> None:
     for subject in resolved:
         about |= Q(subject_kind=subject.kind, subject_key=subject.key)
     waiting = Message.objects.filter(about, state=Message.State.QUEUED, dedupe_key__startswith=_POST_MARK)
+    if only is not FOLLOWED:
+        waiting = waiting.filter(channel__in=only)
     waiting.update(state=Message.State.VOID, last_error="It was resolved before this was sent.")
 
 

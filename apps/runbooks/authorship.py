@@ -11,14 +11,13 @@ from apps.foundation.errors import Forbidden
 from apps.people.models import User
 from apps.people.permissions import allowed, require, user_allowed
 from apps.people.queries import user_of
+from apps.runbooks import steps as registry
 from apps.runbooks.documents import Compensation, Document
 from apps.runbooks.models import Runbook
-from apps.runbooks.templating import has_placeholder, placeholders
-from apps.state.queries import document_by_slug
+from apps.runbooks.templating import placeholders
 
 ADD = "runbooks.add_runbook"
 CHANGE = "runbooks.change_runbook"
-_RESTORE = "config_restore"
 
 
 def user_may_edit(user: User, runbook: Runbook) -> bool:
@@ -51,17 +50,14 @@ def require_create_somewhere(actor: Actor) -> None:
 def manager_reason(document: Document, runbook: Runbook) -> str:
     """Why a lead alone may not activate this text; empty where they may.
 
-    Secrets belong to nobody's team, and a configuration is changed by its own team, so neither may be reached only
-    because somebody leads the team that owns the runbook.
+    Secrets belong to nobody's team, and configurations, flags and other runbooks are their own team's business, so none
+    may be reached only because somebody leads the team that owns the runbook.
     """
     for options, kind in _options(document):
         if any(found.name.startswith("secret.") for found in placeholders(options)):
             return "it uses a secret"
-        if kind == _RESTORE:
-            slug = str(options.get("document", ""))
-            found = None if has_placeholder(slug) else document_by_slug(slug)
-            if found is None or found.service.owner_id != runbook.owner_id:
-                return f"it restores {slug}, which is no configuration of the owning team"
+        if registry.known(kind) and (told := registry.kind(kind).beyond(options, runbook.owner_id)):
+            return told
     return ""
 
 
@@ -70,6 +66,9 @@ def _options(document: Document) -> Iterator[tuple[dict[str, object], str]]:
         yield step.with_, step.kind
         if isinstance(step.compensate, Compensation):
             yield step.compensate.with_, step.compensate.kind
+        if step.probe is not None:
+            yield step.probe.with_, step.probe.kind
+        yield {"when": [[condition.value, condition.than] for condition in step.when]}, ""
 
 
 def _forbidden(actor: Actor, permission: str) -> Forbidden:

@@ -23,9 +23,13 @@ from apps.runbooks.templating import has_placeholder
 MOST_STEPS = 50
 MOST_SHOWN = 50
 LONGEST_STEP_SECONDS = 3600
+PROBES = ("health_check", "http_request", "metric_check")
 SLUG = r"^[a-z0-9][a-z0-9_-]{0,59}$"
 
+REVIEW_SECONDS = 90 * 86_400
+
 Slug = Annotated[str, StringConstraints(pattern=SLUG)]
+Lines = Annotated[Sequence[Annotated[str, StringConstraints(min_length=1, max_length=300)]], Field(max_length=20)]
 
 
 class RunbookModel(BaseModel):
@@ -42,8 +46,29 @@ class Compensation(RunbookModel):
     with_: Annotated[dict[str, Any], Field(alias="with")] = {}
 
 
+class Probe(RunbookModel):
+    """What finds out whether a step has happened of which no outcome is known: a check that succeeds if it has."""
+
+    kind: Annotated[str, StringConstraints(min_length=1, max_length=40)]
+    with_: Annotated[dict[str, Any], Field(alias="with")] = {}
+
+
+class GoTo(RunbookModel):
+    """Where it goes on after a failure: at a later step; those between are skipped."""
+
+    go_to: Slug
+
+
+class Condition(RunbookModel):
+    """A comparison of two values, with placeholders or without."""
+
+    value: Any
+    is_: Annotated[Literal["==", "!=", "<", "<=", ">", ">=", "in", "not in"], Field(alias="is")] = "=="
+    than: Any
+
+
 class Step(RunbookModel):
-    """One step as it was written. Seconds everywhere."""
+    """One step as it was written. Seconds everywhere. It is skipped unless all of `when` holds."""
 
     slug: Slug
     name: Annotated[str, StringConstraints(min_length=1, max_length=200)]
@@ -53,13 +78,15 @@ class Step(RunbookModel):
     retries: Annotated[int, Field(ge=0, le=10)] = 0
     retry_delay: Annotated[Duration, Field(le=LONGEST_STEP_SECONDS)] = 2
     idempotent: bool | None = None
-    on_failure: Literal["abort", "continue"] = "abort"
+    when: Annotated[Sequence[Condition], Field(max_length=10)] = ()
+    on_failure: Literal["abort", "continue"] | GoTo = "abort"
+    probe: Probe | None = None
     compensate: Literal["auto", "none"] | Compensation = "auto"
     estimate: Duration | None = None
 
 
 class Document(RunbookModel):
-    """A whole runbook as it was written."""
+    """A whole runbook as it was written. `signals` tell that it is needed, `comms` is what to write to players."""
 
     title: Annotated[str, StringConstraints(min_length=1, max_length=120)]
     description: Annotated[str, StringConstraints(max_length=4000)] = ""
@@ -68,6 +95,13 @@ class Document(RunbookModel):
     estimate: Duration | None = None
     target: Duration | None = None
     approval: Literal["required", "none"] = "required"
+    signals: Lines = ()
+    prerequisites: Lines = ()
+    expected: Annotated[str, StringConstraints(max_length=2000)] = ""
+    contacts: Lines = ()
+    escalation: Lines = ()
+    comms: Annotated[str, StringConstraints(max_length=4000)] = ""
+    review_every: Annotated[Duration, Field(ge=86_400)] = REVIEW_SECONDS
     parameters: dict[str, Any] = {}
     steps: Annotated[Sequence[Step], Field(min_length=1, max_length=MOST_STEPS)]
 
@@ -187,6 +221,31 @@ def _findings(value: dict[str, Any], steps: Mapping[int, Step]) -> Iterator[Find
             place: Where = ("steps", index, "compensate", "with")
             done = {**earlier, step.slug: step.kind}
             yield from name_findings(step.compensate.with_, step.compensate.kind, place, schema, done)
+        yield from _flow_findings(value, index, step, schema, earlier)
+
+
+def _flow_findings(
+    value: dict[str, Any], index: int, step: Step, schema: dict[str, Any], earlier: dict[str, str]
+) -> Iterator[Finding]:
+    """What is wrong with when a step runs, where it goes on after a failure, and how it is probed."""
+    for number, condition in enumerate(step.when):
+        place: Where = ("steps", index, "when", number)
+        yield from name_findings({"value": condition.value, "than": condition.than}, "", place, schema, earlier)
+        if condition.is_ in {"in", "not in"} and not isinstance(condition.than, list | str):
+            yield Finding((*place, "than"), "`in` looks into a list or a text.")
+    if isinstance(step.on_failure, GoTo):
+        later = _kinds_by_slug(value["steps"][index + 1 :])
+        if step.on_failure.go_to not in later:
+            names = ", ".join(later) or "none"
+            where: Where = ("steps", index, "on_failure", "go_to")
+            yield Finding(where, f"No step `{step.on_failure.go_to}` comes after this one; after it come {names}.")
+    if step.probe is not None:
+        place = ("steps", index, "probe")
+        yield from name_findings(step.probe.with_, step.probe.kind, (*place, "with"), schema, earlier)
+        if step.probe.kind not in PROBES:
+            yield Finding((*place, "kind"), f"A probe only looks: it is one of {', '.join(PROBES)}.")
+        elif str(step.probe.with_.get("method", "GET")) not in {"GET", "HEAD"}:
+            yield Finding((*place, "with", "method"), "A probe only looks: GET or HEAD.")
 
 
 def _kinds_by_slug(rows: list[Any]) -> dict[str, str]:
@@ -199,6 +258,8 @@ def _all_options(steps: Mapping[int, Step]) -> Iterator[tuple[Where, str, dict[s
         yield ("steps", index, "with"), step.kind, step.with_
         if isinstance(step.compensate, Compensation):
             yield ("steps", index, "compensate", "with"), step.compensate.kind, step.compensate.with_
+        if step.probe is not None:
+            yield ("steps", index, "probe", "with"), step.probe.kind, step.probe.with_
 
 
 def option_errors(kind: str, options: dict[str, Any]) -> list[ErrorDetails]:

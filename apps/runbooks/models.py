@@ -32,6 +32,10 @@ class Runbook(models.Model):
     active_version = models.ForeignKey(
         "runbooks.RunbookVersion", on_delete=models.PROTECT, null=True, blank=True, related_name="+"
     )
+    reviewed_at = models.DateTimeField(null=True, blank=True, help_text="when somebody last said that it is right")
+    reviewed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
     version = models.PositiveIntegerField(default=1, help_text="raised by every change; the ETag")
 
     history = TrackedHistory(excluded_fields=["version"], m2m_fields=[services])
@@ -151,6 +155,14 @@ class Execution(models.Model):
     approval = models.ForeignKey(
         "approvals.ApprovalRequest", on_delete=models.PROTECT, null=True, blank=True, related_name="+"
     )
+    parent_step = models.ForeignKey(
+        "runbooks.StepRun",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="children",
+        help_text="the step that runs it as a sub-runbook",
+    )
     parameters = models.JSONField(default=dict)
     incident_names = models.JSONField(default=dict, help_text="the values of the incident that the steps name")
     targets = models.JSONField(default=list)
@@ -188,6 +200,9 @@ class Execution(models.Model):
                 condition=Q(state__in=["succeeded", "undone", "failed", "cancelled"], finished_at__isnull=False)
                 | (~Q(state__in=["succeeded", "undone", "failed", "cancelled"]) & Q(finished_at__isnull=True)),
                 name="execution_is_final_iff_finished_at",
+            ),
+            models.UniqueConstraint(
+                fields=["parent_step"], condition=Q(parent_step__isnull=False), name="step_runs_one_sub_runbook"
             ),
         ]
         indexes: ClassVar = [

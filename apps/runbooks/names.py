@@ -16,6 +16,8 @@ from apps.runbooks.templating import Mark, Unknown, look_up, malformed, placehol
 
 ROOTS = ("params", "secret", "incident", "execution", "steps")
 INCIDENT_FIELDS = ("id", "number", "title", "severity", "team", "service", "environment", "url")
+RESULT = "result"
+"""Of every step: succeeded, failed or skipped."""
 EXECUTION_FIELDS = ("key", "id", "reason", "actor")
 
 
@@ -76,7 +78,7 @@ def _outcome_fault(slug: str, field: str, earlier: Mapping[str, str]) -> str:
         return f"No step `{slug}` comes before this one; before it come {', '.join(earlier) or 'none'}."
     if not registry.known(earlier[slug]):
         return ""
-    fields = registry.kind(earlier[slug]).outcome_fields
+    fields = (*registry.kind(earlier[slug]).outcome_fields, RESULT)
     if field.partition(".")[0] not in fields:
         return f"The outcome of `{slug}` has no `{field}`; it has {', '.join(fields) or 'nothing to name'}."
     return ""
@@ -143,6 +145,8 @@ def resolver(context: StepContext, secret: Callable[[str], str]) -> Callable[[st
 
 def _outcome(path: str, context: StepContext) -> Any:
     slug, _, field = path.partition(".")
+    if field == RESULT and slug in context.results:
+        return context.results[slug]
     if slug in context.outcomes:
         return look_up(field, context.outcomes[slug])
     if context.looking:

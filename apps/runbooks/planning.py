@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Any
@@ -16,9 +16,11 @@ from apps.foundation.errors import Conflict, Invalid, NotFound
 from apps.incidents.models import Incident
 from apps.incidents.queries import visible_to
 from apps.people.queries import user_of
+from apps.runbooks.conditions import condition_text, skip_reason
 from apps.runbooks.documents import Compensation, Document, InvalidRunbook, Step, document_of
 from apps.runbooks.models import DryRun, Execution, Runbook, RunbookVersion
 from apps.runbooks.names import incident_names
+from apps.runbooks.nesting import unapproved
 from apps.runbooks.parameters import filled
 from apps.runbooks.permissions import require_look
 from apps.runbooks.queries import visible_runbooks
@@ -48,8 +50,15 @@ class Plan:
     estimate_seconds: int = 0
 
 
-def look(version: RunbookVersion, parameters: dict[str, Any], *, incident_id: int | None, actor: Actor) -> Plan:
-    """What this version would do with these parameters, defaults filled in.
+def look(
+    version: RunbookVersion,
+    parameters: dict[str, Any],
+    *,
+    incident_id: int | None,
+    actor: Actor,
+    above: Sequence[str] = (),
+) -> Plan:
+    """What this version would do with these parameters, defaults filled in, run by the runbooks `above`, if any.
 
     Nothing is written, nothing but GET and HEAD is sent; call it outside any transaction. What stands in the way is
     told in `problems`, never raised. It checks no permission.
@@ -79,10 +88,11 @@ def look(version: RunbookVersion, parameters: dict[str, Any], *, incident_id: in
         incident_id=incident.pk if incident else None,
         team_id=version.runbook.owner_id,
         looking=True,
+        trail=(*above, version.runbook.slug),
     )
     steps = [vault.mask(_look_at(step, place, context, vault)) for place, step in enumerate(document.steps, start=1)]
     problems += [f"{step['name']}: {problem}" for step in steps for problem in step["problems"]]
-    problems += _collisions(steps)
+    problems += [*_collisions(steps), *unapproved(document)]
     return _plan(version, parameters, steps, problems, names=names, estimate=_estimate(version, document, steps))
 
 
@@ -119,7 +129,9 @@ def approved_content(
 def named_of(document: Document, incident: Incident | None) -> dict[str, Any]:
     """The values of the incident that a placeholder of any step, or of what undoes one, stands for."""
     known = incident_names(incident)
-    written = [step.with_ for step in document.steps]
+    written: list[Any] = [step.with_ for step in document.steps]
+    written += [[condition.value, condition.than] for step in document.steps for condition in step.when]
+    written += [step.probe.with_ for step in document.steps if step.probe is not None]
     written += [step.compensate.with_ for step in document.steps if isinstance(step.compensate, Compensation)]
     roots = (found.name.split(".")[:2] for found in placeholders(written))
     return {field: known[field] for root, field in sorted(map(tuple, roots)) if root == "incident" and field in known}
@@ -150,13 +162,8 @@ def _checked(document: Document, parameters: Any, vault: Vault) -> dict[str, Any
 def _look_at(step: Step, position: int, context: StepContext, vault: Vault) -> dict[str, Any]:
     """One step as the dry run shows it."""
     own = replace(context, timeout_seconds=float(step.timeout))
-    prepared: Prepared | None = None
-    try:
-        prepared = prepare(step, own, vault)
-        seen = preview(prepared, own)
-    except NotReady as error:
-        seen = Preview(text=error.problems[0], problems=error.problems)
-    undoing, undo_problems = _look_at_undoing(step, prepared, own, vault)
+    prepared, seen = _previewed(step, own, vault)
+    undoing, undo_problems = _look_at_undoing(step, prepared, own, vault) if prepared or not step.when else (None, [])
     return {
         "position": position,
         "slug": step.slug,
@@ -171,11 +178,23 @@ def _look_at(step: Step, position: int, context: StepContext, vault: Vault) -> d
         "estimate_seconds": seen.estimate_seconds if step.estimate is None else step.estimate,
         "timeout_seconds": step.timeout,
         "retries": step.retries,
-        "on_failure": step.on_failure,
+        "on_failure": step.on_failure if isinstance(step.on_failure, str) else f"go to {step.on_failure.go_to}",
         "idempotent": prepared.idempotent if prepared else False,
         "depends_on_outcome": bool(prepared and prepared.is_vague),
         "undo": undoing,
     }
+
+
+def _previewed(step: Step, context: StepContext, vault: Vault) -> tuple[Prepared | None, Preview]:
+    """A step whose conditions can't hold is not looked at any closer."""
+    if why := skip_reason(step, context, vault):
+        return None, Preview(text=why)
+    try:
+        prepared = prepare(step, context, vault)
+        seen = preview(prepared, context)
+    except NotReady as error:
+        return None, Preview(text=error.problems[0], problems=error.problems)
+    return prepared, replace(seen, text=f"{condition_text(step)} {seen.text}".strip())
 
 
 def _look_at_undoing(
@@ -281,12 +300,13 @@ def look_closely(
     incident_id: int | None = None,
     version_id: int | None = None,
     actor: Actor,
+    above: Sequence[str] = (),
 ) -> Looked:
     """The half of `record_dry_run` that asks the network, and writes nothing."""
     version = _version(runbook, version_id)
     given = _checked(document_of(version), parameters, Vault())
     began = time.monotonic()
-    plan = look(version, given, incident_id=incident_id, actor=actor)
+    plan = look(version, given, incident_id=incident_id, actor=actor, above=above)
     return Looked(version, given, plan, round((time.monotonic() - began) * 1000))
 
 

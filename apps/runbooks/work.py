@@ -11,8 +11,9 @@ from django.db import Error as DatabaseError
 
 from apps.foundation.clock import now
 from apps.foundation.redaction import redact_text
+from apps.runbooks.conditions import skip_reason
 from apps.runbooks.models import Execution, StepRun
-from apps.runbooks.operations.attempts import context_of, ready
+from apps.runbooks.operations.attempts import context_of, probe_of, ready, step_of
 from apps.runbooks.operations.claiming import Claim, keep, lease_length, this_worker
 from apps.runbooks.operations.telling import log
 from apps.runbooks.records import storable
@@ -25,7 +26,7 @@ logger = logging.getLogger(__name__)
 MOST_LOST = 10
 """So many workers may die with a step before it counts as the step's own fault."""
 
-Mode = Literal["perform", "inside", "again", "probe", "broken", "lost"]
+Mode = Literal["perform", "inside", "again", "probe", "broken", "lost", "skip"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,8 @@ class Work:
     `perform` it outside of any transaction, or `inside` that of its outcome. After a lost attempt with an effect
     outside: `again` where it may be repeated, else `probe` whether it happened. It can't be done when `broken`
     (a failed attempt) or `lost` (so was an attempt before, perhaps with its effect): then there is a `problem` and
-    nothing `prepared`.
+    nothing `prepared`. `skip` it where its conditions don't hold: the `problem` says which. `probe` is the check that
+    the runbook names for an attempt of which no outcome is known.
     """
 
     claim: Claim
@@ -47,6 +49,7 @@ class Work:
     problem: str = ""
     idempotent: bool = True
     lost_count: int = 0
+    probe: Prepared | None = None
 
 
 def look_at(execution: Execution, run: StepRun) -> Work:
@@ -59,6 +62,10 @@ def look_at(execution: Execution, run: StepRun) -> Work:
     lost_count = int(before.get("lost", 0)) + lost
     try:
         _refuse_endless_loss(lost_count)
+        if run.direction == StepRun.Direction.FORWARD and run.state == StepRun.State.PENDING and not run.attempts:
+            why = skip_reason(step_of(execution, run), context, vault)
+            if why:
+                return Work(claim, "skip", context, vault, problem=why)
         prepared = ready(execution, run, runs, context, vault)
         effect = prepared.effect
     except DatabaseError:
@@ -74,7 +81,11 @@ def look_at(execution: Execution, run: StepRun) -> Work:
         mode = "again" if prepared.idempotent else "probe"
     else:
         mode = "perform"
-    return Work(claim, mode, context, vault, prepared, effect, idempotent=prepared.idempotent, lost_count=lost_count)
+    probe = None if prepared.idempotent else probe_of(execution, run, context, vault)
+    return Work(
+        claim, mode, context, vault, prepared, effect,
+        idempotent=prepared.idempotent, lost_count=lost_count, probe=probe,
+    )  # fmt: skip
 
 
 def _refuse_endless_loss(lost_count: int) -> None:

@@ -30,12 +30,12 @@ from apps.runbooks.operations.claiming import (
     locked,
     tell_refused,
 )
-from apps.runbooks.operations.outcomes import go_on, next_run, record, unknown
+from apps.runbooks.operations.outcomes import go_on, next_run, record, skip, unknown
 from apps.runbooks.operations.telling import log
 from apps.runbooks.queries import CLAIMED, due_executions
 from apps.runbooks.records import Notebook, storable
 from apps.runbooks.secrets import Vault
-from apps.runbooks.steps.base import Outcome
+from apps.runbooks.steps.base import Outcome, StepContext
 from apps.runbooks.steps.preparing import Prepared
 from apps.runbooks.work import Work, log_raised, look_at, said, take
 
@@ -87,6 +87,10 @@ def advance(execution_id: int) -> bool:
             keep(execution, fence=execution.fence + 1)
             go_on(execution, SYSTEM)
             return True
+        if work.mode == "skip":
+            keep(execution, fence=execution.fence + 1)
+            skip(execution, run, work.problem, SYSTEM)
+            return True
         take(execution, run, work)
     _do(work)
     return True
@@ -129,13 +133,28 @@ def _effect(work: Work) -> Outcome | None:
     context = Notebook(work.claim, work.vault).listening(work.context)
     with LeaseKeeper(work.claim, work.context.timeout_seconds + lease_length().total_seconds()):
         if work.mode in {"probe", "again"}:
-            found = _guarded(work, lambda: prepared.kind.probe(prepared.options, context))
+            found = _found_out(work, context)
             if found is not None and (found.state == "succeeded" or work.mode == "probe"):
                 return found
         if work.mode == "probe":
             return Outcome("failed", error=_NOBODY_KNOWS, maybe_done=True)
         found = _guarded(work, lambda: prepared.kind.perform(prepared.options, context))
+        if found is not None and found.state == "failed" and found.maybe_done and work.probe is not None:
+            found = _found_out(work, context) or found
         return found or Outcome("failed", error="The step gave no outcome.", maybe_done=True)
+
+
+def _found_out(work: Work, context: StepContext) -> Outcome | None:
+    """What the runbook's own probe finds, else the kind's. Only a success of the runbook's says anything: a check that
+    fails may have failed for a hundred reasons."""
+    prepared, probe = work.prepared, work.probe
+    if probe is not None:
+        seen = _guarded(work, lambda: probe.kind.perform(probe.options, context))
+        if seen is not None and seen.state == "succeeded":
+            context.log("The probe says that it has happened.")
+            return Outcome("succeeded", data=seen.data)
+        context.log("The probe can't tell that it has happened.")
+    return _guarded(work, lambda: prepared.kind.probe(prepared.options, context)) if prepared is not None else None
 
 
 def _guarded(work: Work, act: Callable[[], Outcome | None]) -> Outcome | None:

@@ -129,12 +129,14 @@ def withdraw(request_id: int, *, reason: str = "", actor: Actor) -> ApprovalRequ
 
 
 @operation
-def void_for(subject: Subject, *, reason: str, actor: Actor) -> int:
+def void_for(subject: Subject, *, reason: str, only_pending: bool = False, actor: Actor) -> int:
     """Void what is asked or was allowed about `subject`, because it has changed; returns how many. For other apps.
+
+    `only_pending` leaves what was allowed.
 
     The caller answers for whether the actor may change the subject. A repeat finds nothing and changes nothing.
     """
-    rows = _standing(subject)
+    rows = [row for row in _standing(subject) if not only_pending or row.state == _State.PENDING]
     for row in rows:
         _void(row, checked_reason(reason[:2000].replace("\x00", ""), required=False), actor)
     return len(rows)

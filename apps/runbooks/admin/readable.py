@@ -9,7 +9,8 @@ from typing import Any
 
 from apps.policies.durations import duration_text
 from apps.runbooks import steps as registry
-from apps.runbooks.documents import Compensation, Document, InvalidRunbook, Step, document_of
+from apps.runbooks.conditions import condition_text
+from apps.runbooks.documents import Compensation, Document, GoTo, InvalidRunbook, Step, document_of
 from apps.runbooks.models import RunbookVersion
 
 _LIMITS = (
@@ -19,6 +20,14 @@ _LIMITS = (
     ("less than", "exclusiveMaximum"),
     ("like", "pattern"),
 )
+_UNDOES_ITSELF = {
+    "config_restore": "the backup goes back",
+    "config_apply": "what was live before goes back",
+    "flag_change": "the flag goes back",
+    "event_pause": "the event is resumed",
+    "event_resume": "the event is paused",
+    "sub_runbook": "its own steps are undone",
+}
 _ON_FAILURE = {"abort": "undo what was done", "continue": "go on"}
 
 
@@ -89,21 +98,24 @@ def _step(step: Step, position: int) -> StepRow:
         name=step.name,
         slug=step.slug,
         title=kind.title if kind else step.kind,
-        what=kind.readable(step.with_) if kind else "",
+        what=f"{condition_text(step)} {kind.readable(step.with_) if kind else ''}".strip(),
         time=duration_text(step.timeout),
         tries=tries,
-        on_failure=_ON_FAILURE[step.on_failure],
+        on_failure=_on_failure(step),
         undo=_undo(step),
         options=json.dumps(step.with_, indent=2, ensure_ascii=False),
     )
+
+
+def _on_failure(step: Step) -> str:
+    return f"go on at {step.on_failure.go_to}" if isinstance(step.on_failure, GoTo) else _ON_FAILURE[step.on_failure]
 
 
 def _undo(step: Step) -> str:
     if isinstance(step.compensate, Compensation):
         kind = registry.kind(step.compensate.kind) if registry.known(step.compensate.kind) else None
         return step.compensate.name or (kind.readable(step.compensate.with_) if kind else step.compensate.kind)
-    undoes_itself = step.compensate == "auto" and step.kind == "config_restore"
-    return "the backup goes back" if undoes_itself else "–"
+    return _UNDOES_ITSELF.get(step.kind, "–") if step.compensate == "auto" else "–"
 
 
 def _parameters(schema: Mapping[str, Any]) -> list[ParameterRow]:

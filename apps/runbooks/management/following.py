@@ -19,6 +19,7 @@ from apps.foundation.clock import now
 from apps.runbooks.management.terminal import fresh_lines
 from apps.runbooks.models import Execution, StepRun
 from apps.runbooks.operations.executing import finish_manual
+from apps.runbooks.operations.nesting import at_work_below
 from apps.runbooks.queries import execution_url
 from apps.runbooks.worker import advance
 
@@ -116,6 +117,8 @@ def follow(execution_id: int, say: Callable[[str], None], ask: Callable[[str], b
     with Interrupt() as interrupt, Reporter(execution_id, say) as reporter:
         while True:
             advanced = advance(execution_id)
+            for below in at_work_below(execution_id).values_list("pk", flat=True):
+                advanced |= advance(below)
             reporter.tell()
             execution = Execution.objects.select_related("runbook").get(pk=execution_id)
             if execution.state in Execution.FINAL or execution.state == Execution.State.UNKNOWN:

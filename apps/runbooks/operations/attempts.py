@@ -14,9 +14,10 @@ from apps.runbooks.models import Execution, StepRun
 from apps.runbooks.names import incident_names
 from apps.runbooks.secrets import Vault
 from apps.runbooks.steps.base import StepContext
-from apps.runbooks.steps.preparing import NotReady, Prepared, prepare, prepare_compensation
+from apps.runbooks.steps.preparing import NotReady, Prepared, prepare, prepare_compensation, prepare_options
 
 FORWARD, COMPENSATE = StepRun.Direction.FORWARD, StepRun.Direction.COMPENSATE
+_OVER = (StepRun.State.SUCCEEDED, StepRun.State.FAILED, StepRun.State.SKIPPED)
 
 
 def step_of(execution: Execution, run: StepRun) -> Step:
@@ -45,6 +46,7 @@ def context_of(execution: Execution, run: StepRun, runs: Sequence[StepRun], *, a
         execution_key=str(execution.key),
         idempotency_key=run.idempotency_key,
         outcomes={item.slug: item.outcome or {} for item in done},
+        results={item.slug: item.state for item in runs if item.direction == FORWARD and item.state in _OVER},
         actor=acting_for(execution),
         attempt=run.attempts + 1,
         timeout_seconds=step_of(execution, run).timeout,
@@ -65,6 +67,19 @@ def ready(execution: Execution, run: StepRun, runs: Sequence[StepRun], context: 
     if found is None:
         raise NotReady(["There is nothing that undoes it any more."])
     return found
+
+
+def probe_of(execution: Execution, run: StepRun, context: StepContext, vault: Vault) -> Prepared | None:
+    """What the runbook itself names to find out whether a step has happened; None without it, and where it can't be
+    made ready or would do more than look: then a person decides."""
+    written = step_of(execution, run).probe
+    if written is None or run.direction != FORWARD:
+        return None
+    try:
+        found = prepare_options(written.kind, written.with_, context, vault)
+    except NotReady:
+        return None
+    return found if found.effect == "none" else None
 
 
 def way_back(execution: Execution, run: StepRun, runs: Sequence[StepRun], vault: Vault) -> tuple[str, str] | None:

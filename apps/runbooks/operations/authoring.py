@@ -14,9 +14,11 @@ from apps.foundation.checking import checked_text
 from apps.foundation.errors import Conflict, Forbidden, Invalid, NotFound
 from apps.foundation.operations import operation
 from apps.people.permissions import allowed
+from apps.policies.documents import read
 from apps.runbooks.authorship import CHANGE, manager_reason, require_create, require_edit
-from apps.runbooks.documents import Document, document_of, normalized, read_content
+from apps.runbooks.documents import Document, InvalidRunbook, document_of, normalized, read_content
 from apps.runbooks.models import Runbook, RunbookVersion
+from apps.runbooks.nesting import nesting_findings
 from apps.runbooks.operations.checking import check_version, checked_texts, locked_runbook
 from apps.runbooks.secrets import Vault
 
@@ -107,6 +109,7 @@ def save_version(
     check_version(runbook, expected_version)
     text = normalized(text)
     document, content = read_content(text)
+    _refuse_rings(runbook, document, text)
     if Vault().holds(text):
         message = "The text holds the value of a secret: write {{ secret.NAME }} in its place."
         raise Invalid(message, code="secret_in_text", fields={"text": [message]})
@@ -201,9 +204,17 @@ def _stored(runbook: Runbook, text: str, content: dict[str, Any], note: str, act
     return version
 
 
+def _refuse_rings(runbook: Runbook, document: Document, text: str) -> None:
+    """Raise InvalidRunbook where sub-runbooks would run in a ring or too deep."""
+    if found := list(nesting_findings(runbook.slug, document)):
+        yaml = read(text)
+        raise InvalidRunbook([yaml.problem(finding.where, finding.message) for finding in found])
+
+
 def _activate(runbook: Runbook, version: RunbookVersion, document: Document, reason: str, actor: Actor) -> None:
     if runbook.active_version_id == version.pk and runbook.state == Runbook.State.ACTIVE:
         return
+    _refuse_rings(runbook, document, version.text)
     told = manager_reason(document, runbook)
     if told and not allowed(actor, CHANGE):
         raise Forbidden(

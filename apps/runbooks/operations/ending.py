@@ -6,18 +6,20 @@ from datetime import datetime
 
 from django.conf import settings
 
+from apps.approvals.operations import void_for
 from apps.catalog.models import Change
 from apps.catalog.operations import NewChange, record_change
 from apps.engine.bell import ring
 from apps.foundation.actor import Actor
 from apps.foundation.clock import now
+from apps.runbooks import steps as registry
 from apps.runbooks.documents import document_of
 from apps.runbooks.events import Finished, Undoing
 from apps.runbooks.models import Execution, StepRun
 from apps.runbooks.operations.attempts import COMPENSATE, FORWARD, undo_key, way_back
 from apps.runbooks.operations.claiming import keep
 from apps.runbooks.operations.telling import log, tell, write_to_those_concerned
-from apps.runbooks.queries import execution_url
+from apps.runbooks.queries import CLAIMED, execution_subject, execution_url
 from apps.runbooks.secrets import Vault
 
 _UNFINISHED = (StepRun.State.PENDING, StepRun.State.WAITING)
@@ -26,11 +28,13 @@ _UNFINISHED = (StepRun.State.PENDING, StepRun.State.WAITING)
 def begin_undoing(execution: Execution, reason: str, actor: Actor) -> None:
     """Skip what is left and undo what succeeded, the last first; where there is nothing to undo, end at once."""
     runs = list(execution.steps.order_by("order"))
+    waiting = {run.pk for run in runs if run.direction == FORWARD and run.state == StepRun.State.WAITING}
+    void_for(execution_subject(execution.pk), reason=reason[:2000], only_pending=True, actor=actor)
     for run in runs:
         if run.direction == FORWARD and run.state in _UNFINISHED:
             run.state, run.due_at, run.finished_at = StepRun.State.SKIPPED, None, now()
             run.save()
-    made = _add_ways_back(execution, runs)
+    made = _add_ways_back(execution, runs, waiting)
     if not made:
         cancelled = execution.cancel_requested_at is not None
         state = Execution.State.CANCELLED if cancelled else Execution.State.FAILED
@@ -46,9 +50,25 @@ def begin_undoing(execution: Execution, reason: str, actor: Actor) -> None:
     ring("runbooks.execute_step", "executions")
 
 
-def _add_ways_back(execution: Execution, runs: list[StepRun]) -> int:
+def reopen_to_undo(execution: Execution, reason: str, actor: Actor) -> None:
+    """Undo an execution that succeeded, because what ran it fails; nothing where there is nothing to undo."""
+    made = _add_ways_back(execution, list(execution.steps.order_by("order")), set())
+    if not made:
+        return
+    keep(
+        execution, state=Execution.State.COMPENSATING, state_detail=reason, finished_at=None,
+        due_at=now(), lease_until=None, worker="",
+    )  # fmt: skip
+    log(execution, f"{reason} Undoing {made} of the steps.", level="warning")
+    event = Undoing(execution_id=execution.pk, runbook=execution.runbook.name, steps=made, reason=reason)
+    tell(execution, event, actor)
+    ring("runbooks.execute_step", "executions")
+
+
+def _add_ways_back(execution: Execution, runs: list[StepRun], waiting: set[int]) -> int:
+    """`waiting` are the steps whose wait has just been given up; some kinds undo that too."""
     order, vault, made = len(runs), Vault(), 0
-    done = [run for run in runs if run.direction == FORWARD and run.state == StepRun.State.SUCCEEDED]
+    done = [run for run in runs if run.direction == FORWARD and _has_done(run, waiting)]
     for run in reversed(done):
         found = way_back(execution, run, runs, vault)
         if found is None:
@@ -59,6 +79,12 @@ def _add_ways_back(execution: Execution, runs: list[StepRun]) -> int:
             slug=run.slug, kind=found[0], name=found[1][:200], idempotency_key=undo_key(execution, run),
         )  # fmt: skip
     return made
+
+
+def _has_done(run: StepRun, waiting: set[int]) -> bool:
+    if run.state == StepRun.State.SUCCEEDED:
+        return True
+    return run.pk in waiting and registry.known(run.kind) and registry.kind(run.kind).undo_waiting
 
 
 def _nothing_undone(runs: list[StepRun]) -> str:
@@ -101,6 +127,19 @@ def finish(execution: Execution, state: str, detail: str, actor: Actor) -> None:
     _record_change(execution, actor)
     title = f"{execution.runbook.name} #{execution.pk}: {Execution.State(state).label.lower()}"
     write_to_those_concerned(execution, key="finished", title=title, body=detail or title)
+    _wake_above(execution)
+
+
+def _wake_above(execution: Execution) -> None:
+    """Let the step that ran it look at once, in the transaction in which it ends."""
+    if execution.parent_step is None:
+        return
+    waits = StepRun.objects.filter(
+        execution_id=execution.parent_step.execution_id, kind="sub_runbook", state=StepRun.State.WAITING
+    )
+    rows = Execution.objects.filter(pk=execution.parent_step.execution_id, state__in=CLAIMED, due_at__gt=now())
+    if waits.exists() and rows.update(due_at=now()):
+        ring("runbooks.execute_step", "executions")
 
 
 def _took(execution: Execution, at: datetime) -> int:

@@ -10,6 +10,7 @@ from datetime import timedelta
 from apps.engine.bell import ring
 from apps.foundation.actor import Actor
 from apps.foundation.clock import now
+from apps.runbooks.documents import GoTo
 from apps.runbooks.events import OutcomeUnknown, StepFinished, WaitsForPerson
 from apps.runbooks.models import Execution, StepRun
 from apps.runbooks.operations.attempts import COMPENSATE, FORWARD, step_of
@@ -72,10 +73,30 @@ def failed(execution: Execution, run: StepRun, outcome: Outcome, actor: Actor) -
     _close(execution, run, StepRun.State.FAILED, actor)
     if run.direction == COMPENSATE:
         _give_up_undoing(execution, run, actor)
+    elif isinstance(step.on_failure, GoTo):
+        _jump(execution, run, step.on_failure.go_to)
     elif step.on_failure == "abort":
         begin_undoing(execution, f"Step {run.position} ({run.name}) failed: {run.error}", actor)
         return
     go_on(execution, actor)
+
+
+def skip(execution: Execution, run: StepRun, why: str, actor: Actor) -> None:
+    """A step whose conditions don't hold is over without having begun."""
+    run.state, run.finished_at, run.due_at = StepRun.State.SKIPPED, now(), None
+    run.save()
+    log(execution, why, step=run)
+    go_on(execution, actor)
+
+
+def _jump(execution: Execution, run: StepRun, slug: str) -> None:
+    """Skip what stands between a step that failed and the one at which it goes on."""
+    steps = execution.steps.filter(direction=FORWARD)
+    goal = steps.get(slug=slug)
+    for between in steps.filter(position__gt=run.position, position__lt=goal.position, state=StepRun.State.PENDING):
+        between.state, between.finished_at = StepRun.State.SKIPPED, now()
+        between.save()
+    log(execution, f"Goes on at step {goal.position} ({goal.name}).", step=run, level="warning")
 
 
 def unknown(execution: Execution, run: StepRun, error: str, actor: Actor) -> None:
@@ -172,5 +193,6 @@ def _stops(execution: Execution, run: StepRun) -> bool:
 def _give_up_undoing(execution: Execution, run: StepRun, actor: Actor) -> None:
     """One page for an execution, however much of it can't be undone; the rest is undone all the same."""
     before = execution.steps.filter(direction=COMPENSATE, state=StepRun.State.FAILED).exclude(pk=run.pk)
-    if not before.exists():
+    # What a sub-runbook could not undo has been paged for by its own execution.
+    if not before.exists() and run.kind != "sub_runbook":
         call_for_help(execution, run, run.error, actor)

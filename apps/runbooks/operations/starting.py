@@ -152,11 +152,12 @@ def _begin(
         bypass(execution.approval_id, reason=bypass_reason, actor=actor)
     _check_approval(execution)
     _take_targets(execution)
-    _set_off(execution, actor)
+    set_off(execution, actor)
     return execution
 
 
-def _set_off(execution: Execution, actor: Actor) -> None:
+def set_off(execution: Execution, actor: Actor) -> None:
+    """Begin with the first step of an execution that may begin; for `execute` and sub-runbooks."""
     at, document = now(), document_of(execution.runbook_version)
     for place, step in enumerate(document.steps, start=1):
         StepRun.objects.create(

@@ -27,6 +27,19 @@ def written_options(intent: Mapping[str, Any]) -> Mapping[str, Any]:
     return found if isinstance(found, Mapping) else {}
 
 
+def acting(context: StepContext) -> Actor:
+    """The portal, on behalf of who started it: that the runbook may be executed has been decided before."""
+    return context.actor if context.actor.is_system else Actor.system(f"{context.actor.name}, by a runbook")
+
+
+def approved(context: StepContext, kind: str, key: str) -> str | None:
+    """What the approved plan saw there before; None for a target that it does not know."""
+    for target in context.targets:
+        if target.get("kind") == kind and target.get("key") == key:
+            return str(target.get("before", ""))
+    return None
+
+
 def _quiet(_: Any) -> None:
     """Nobody listens."""
 
@@ -38,7 +51,8 @@ class StepContext:
     `idempotency_key` is the same for every attempt of this step in this direction. `targets` are those of the
     approved plan, with the checksums that held when it was approved. `started_at` is when this step first began,
     across attempts and calls. `team_id` is the runbook's owner. `looking` is true in a dry run: outcomes of earlier
-    steps are then only marks.
+    steps are then only marks. `results` maps the slugs of all steps that are over to succeeded, failed or skipped;
+    `trail` are the slugs of the runbooks that run this one, the uppermost first, and its own.
     """
 
     parameters: Mapping[str, Any]
@@ -58,6 +72,8 @@ class StepContext:
     started_at: datetime | None = None
     team_id: int | None = None
     looking: bool = False
+    results: Mapping[str, str] = field(default_factory=dict)
+    trail: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +108,8 @@ class StepKind(ABC):
     """One kind of step. It has no state of its own; everything comes with the options and the context.
 
     `url_fields` are options in which values are quoted as in an address; `outcome_fields` are what later steps may
-    name as `{{ steps.<slug>.<field> }}` (a name also opens what lies below it).
+    name as `{{ steps.<slug>.<field> }}` (a name also opens what lies below it). With `undo_waiting` a wait that is
+    given up is undone as a success is.
     """
 
     name: ClassVar[str]
@@ -100,6 +117,7 @@ class StepKind(ABC):
     options: ClassVar[type[BaseModel]]
     url_fields: ClassVar[tuple[str, ...]] = ()
     outcome_fields: ClassVar[tuple[str, ...]] = ()
+    undo_waiting: ClassVar[bool] = False
 
     @abstractmethod
     def effect(self, options: Any) -> Effect:
@@ -131,6 +149,13 @@ class StepKind(ABC):
 
     def undo_told(self, options: Any) -> str:
         """What `undo` will do after a success, in a sentence for the dry run; empty when it never does anything."""
+        return ""
+
+    def beyond(self, options: Mapping[str, Any], owner_id: int) -> str:
+        """Why a lead of the owning team alone may not activate these options, as written; empty where they may.
+
+        It reaches for what belongs to another team, for example.
+        """
         return ""
 
     def told(self, intent: Mapping[str, Any], data: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -7,9 +7,19 @@ from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
 
-from apps.foundation.actor import Actor
 from apps.foundation.errors import DomainError
-from apps.runbooks.steps.base import Effect, Options, Outcome, Preview, StepContext, StepKind, written_options
+from apps.runbooks.steps.base import (
+    Effect,
+    Options,
+    Outcome,
+    Preview,
+    StepContext,
+    StepKind,
+    acting,
+    approved,
+    written_options,
+)
+from apps.runbooks.templating import has_placeholder
 from apps.state import operations
 from apps.state.models import ConfigDocument, ConfigVersion
 from apps.state.queries import RestorePreview, document_by_slug, preview_restore
@@ -70,11 +80,11 @@ class ConfigRestore(StepKind):
             done = operations.restore(
                 document.pk,
                 version_id=version.pk if version else None,
-                expected_checksum=options.expected or _approved(document, context),
+                expected_checksum=options.expected or approved(context, TARGET, document.slug) or None,
                 effect_key=context.idempotency_key,
                 # Whoever sees configs reads this; why it is done may be for the eyes of a private incident's people.
                 reason=f"restored by execution {context.execution_id} of a runbook",
-                actor=_acting(context),
+                actor=acting(context),
             )
         except DomainError as error:
             return Outcome("failed", error=error.message, maybe_done=error.code == _UNREACHABLE)
@@ -106,6 +116,9 @@ class ConfigRestore(StepKind):
     def undo_told(self, options: ConfigRestoreOptions) -> str:
         return f"The backup of {options.document} goes back, unless somebody changed it meanwhile."
 
+    def beyond(self, options: Mapping[str, Any], owner_id: int) -> str:
+        return beyond_document(options, owner_id, "restores")
+
     def told(self, intent: Mapping[str, Any], data: Mapping[str, Any]) -> list[tuple[str, str]]:
         document = data.get("document") or written_options(intent).get("document", "")
         if "version" not in data:
@@ -126,25 +139,12 @@ class ConfigRestore(StepKind):
         return f"{options.get('document', '')} to {f'version {version}' if version else 'its baseline'}"
 
 
-def _acting(context: StepContext) -> Actor:
-    """The portal, on behalf of who started it: that the runbook may be executed has been decided before."""
-    return context.actor if context.actor.is_system else Actor.system(f"{context.actor.name}, by a runbook")
-
-
 def _version(document: ConfigDocument, options: ConfigRestoreOptions) -> tuple[ConfigVersion | None, str]:
     """The version that is asked for, None for the baseline; or why there is none."""
     if options.version is None:
         return None, ""
     found = ConfigVersion.objects.filter(document=document, number=options.version).first()
     return found, "" if found else f"{document.name} has no version {options.version}."
-
-
-def _approved(document: ConfigDocument, context: StepContext) -> str | None:
-    """The checksum that the approved plan saw live."""
-    for target in context.targets:
-        if target.get("kind") == TARGET and target.get("key") == document.slug:
-            return target.get("before") or None
-    return None
 
 
 def _told(document: ConfigDocument, found: RestorePreview, *, chosen: ConfigVersion | None) -> str:
@@ -179,3 +179,12 @@ def _data(document: ConfigDocument, done: operations.Restored) -> dict[str, Any]
         "before": done.backup.checksum,
         "after": done.version.checksum,
     }
+
+
+def beyond_document(options: Mapping[str, Any], owner_id: int, does: str) -> str:
+    """A configuration is changed by its own team, so a runbook of another reaches beyond it."""
+    slug = str(options.get("document", ""))
+    found = None if has_placeholder(slug) else document_by_slug(slug)
+    if found is None or found.service.owner_id != owner_id:
+        return f"it {does} {slug}, which is no configuration of the owning team"
+    return ""
