@@ -18,6 +18,7 @@ VIEW = "flags.view_flag"
 ADD = "flags.add_flag"
 CHANGE = "flags.change_flag"
 KILL = "flags.kill_flag"
+RECORD = "flags.record_exposure"
 VIEW_SEGMENT = "flags.view_segment"
 ADD_SEGMENT = "flags.add_segment"
 

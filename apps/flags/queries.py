@@ -17,6 +17,7 @@ from apps.catalog.models import Service
 from apps.catalog.queries import dependant_closure, teams_of, visible_services
 from apps.flags.evaluation.definitions import read_definition, segments_in
 from apps.flags.models import Flag, FlagChange, FlagGroupPermission, FlagUserPermission, Segment
+from apps.flags.plans import read_plans
 from apps.flags.snapshot import COLUMNS, Evaluation, Row, Snapshot
 from apps.foundation.clock import now
 from apps.foundation.subjects import Subject, is_visible, visible_subjects
@@ -133,14 +134,15 @@ def preview_kill(flag: Flag, *, user: User | AnonymousUser | None = None) -> Kil
 
 
 def try_out(flag: Flag, context: Mapping[str, Any], definition: Mapping[str, Any] | None = None) -> Evaluation:
-    """What the flag, or one with this definition instead, would answer to this context now. Two queries, no writing."""
+    """What the flag, or one with this definition instead, would answer to this context now. Nothing is written."""
     rows = Flag.objects.filter(environment_id=flag.environment_id)
     found = {row.key: row for row in (Row(*values) for values in rows.values_list(*COLUMNS))}
     if definition is not None:
         found[flag.key] = found[flag.key]._replace(definition=definition)
     segments = dict(Segment.objects.values_list("key", "definition"))
     slug = found[flag.key].environment
-    answer = Snapshot(0, [slug], found.values(), segments).evaluate(flag.key, slug, context)
+    plans = read_plans(environment_id=flag.environment_id)
+    answer = Snapshot(0, [slug], found.values(), segments, plans).evaluate(flag.key, slug, context)
     assert answer is not None
     return answer
 

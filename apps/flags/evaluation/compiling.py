@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from apps.flags.evaluation.buckets import Share, bounds, slot_of
 from apps.flags.evaluation.conditions import Check, Context, all_of, any_of, comparing, existing, none_of, sampled
 from apps.flags.evaluation.definitions import (
+    BY,
     AllOf,
     AnyOf,
     Comparison,
@@ -21,6 +22,7 @@ from apps.flags.evaluation.definitions import (
     SegmentDefinition,
     Serve,
 )
+from apps.flags.experiments.plan import Placement
 
 # Reasons of the OpenFeature specification.
 STATIC, DEFAULT, TARGETING_MATCH, SPLIT, DISABLED = "STATIC", "DEFAULT", "TARGETING_MATCH", "SPLIT", "DISABLED"
@@ -53,13 +55,16 @@ def compile_segments(definitions: Mapping[str, SegmentDefinition], salt: str = "
     }
 
 
-def compile_flag(key: str, definition: Definition, segments: Segments) -> Compiled:
+def compile_flag(key: str, definition: Definition, segments: Segments, placement: Placement | None = None) -> Compiled:
     """A flag that is on and has its prerequisites met, as a function of the context.
 
     `key` salts its splits and percentages, unless they have a salt of their own: then flags that share it treat people
-    alike. A segment that doesn't exist is nobody's.
+    alike. A segment that doesn't exist is nobody's. A `placement` is an experiment that runs: whoever takes part in it
+    gets their variant where the flag would else serve its default.
     """
     otherwise = _serve(definition.serve, key, DEFAULT if definition.rules else STATIC)
+    if placement is not None:
+        otherwise = _placed(placement, otherwise)
     rules = [
         (
             all_of([_check(each, segments, key) for each in rule.when]),
@@ -93,6 +98,20 @@ def _serve(serve: Serve, key: str, reason: str, rule: str = "") -> Compiled:
         if isinstance(found, bool) or not isinstance(found, str | int) or found == "":
             return missing
         return outcomes[bisect_right(limits, slot_of(salt, str(found)))]
+
+    return Compiled(answer, None)
+
+
+def _placed(placement: Placement, others: Compiled) -> Compiled:
+    outcomes = {variant: Outcome(variant, SPLIT) for variant in placement.variants}
+    missing = Outcome(None, SPLIT, BY)
+
+    def answer(context: Context) -> Outcome:
+        found = context.get(BY)
+        if not isinstance(found, str) or found == "":
+            return missing
+        variant = placement.variant(found)
+        return outcomes[variant] if variant is not None else others.constant or others.answer(context)
 
     return Compiled(answer, None)
 

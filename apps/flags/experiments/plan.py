@@ -6,6 +6,7 @@ import sys
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
+from hashlib import sha256
 from typing import NamedTuple
 
 from apps.flags.experiments.slots import SLOTS, Ranges, table, unit_number
@@ -36,6 +37,11 @@ class Plan(NamedTuple):
     salt: str
     ranges: Ranges
     held: Mapping[str, bytes] = {}
+
+    def __repr__(self) -> str:
+        """By which two plans are told apart: the held, who may be a million, by their hash."""
+        held = {variant: sha256(packed).hexdigest() for variant, packed in sorted(self.held.items())}
+        return f"Plan{(self.experiment, self.epoch, self.salt, dict(self.ranges), held)}"
 
 
 class Placement:

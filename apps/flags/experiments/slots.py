@@ -32,7 +32,8 @@ def allot(percents: Mapping[str, float], traffic: float = 100.0) -> dict[str, li
     Each share lies in a stretch of its own that would hold it at full traffic, so that more traffic moves nobody who
     takes part.
     """
-    ends = [round(end * SLOTS / 100) for end in accumulate(percents.values())]
+    total = sum(percents.values())
+    ends = [round(end * SLOTS / total) for end in accumulate(percents.values())]
     found: dict[str, list[list[int]]] = {}
     begin = 0
     for variant, end in zip(percents, ends, strict=True):
@@ -78,6 +79,12 @@ def fault_in(ranges: Ranges) -> str:
         if begin < end:
             return f"Slot {begin} is given twice."
     return ""
+
+
+def is_within(inner: Sequence[Sequence[int]], outer: Sequence[Sequence[int]]) -> bool:
+    """Whether each slot of `inner` is one of `outer`."""
+    around = joined(outer)
+    return all(any(low <= begin and end <= high for low, high in around) for begin, end in joined(inner))
 
 
 def take(several: Sequence[Sequence[int]], count: int) -> tuple[list[list[int]], list[list[int]]]:

@@ -1,0 +1,233 @@
+"""Making experiments, starting them, giving newcomers other shares, and ending them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from apps.engine.timers import NewTimer, schedule_many
+from apps.flags.events import (
+    ExperimentCreated,
+    ExperimentEdited,
+    ExperimentEnded,
+    ExperimentReallocated,
+    ExperimentStarted,
+)
+from apps.flags.experiment_queries import epochs_of, percents_of
+from apps.flags.experiments.epochs import killed_in
+from apps.flags.experiments.slots import allot
+from apps.flags.models import AllocationEpoch, Experiment, Flag, SampleRatio
+from apps.flags.operations.allocating import locked_experiment, open_epoch, save_both, tell
+from apps.flags.operations.changing import locked_flag, record_change
+from apps.flags.operations.checking import MAX_TEXT, key_of, reason_of
+from apps.flags.operations.editing import edit_flag
+from apps.flags.permissions import CHANGE
+from apps.foundation.actor import Actor
+from apps.foundation.checking import checked_text, invalid
+from apps.foundation.clock import now
+from apps.foundation.errors import Conflict
+from apps.foundation.operations import operation
+
+RATIO_TIMER = "flags.sample_ratio"
+FEWEST_VARIANTS, MOST_VARIANTS = 2, 20
+WHOLE, TOLERATED = 100.0, 0.011  # so that three thirds may be written as 33.33 each
+
+
+@operation
+def create_experiment(
+    key: str,
+    *,
+    flag_id: int,
+    name: str,
+    fallback: str,
+    percents: Any,
+    traffic: float = WHOLE,
+    hypothesis: str = "",
+    salt: str = "",
+    auto_kill: bool = False,
+    reason: str = "",
+    actor: Actor,
+) -> Experiment:
+    """Plan an experiment; nobody gets anything else before `start_experiment`.
+
+    `percents` gives each variant its share, together 100; `traffic` the percent of all who take part. Needs
+    `flags.change_flag` on the flag, or to lead its team. Raises NotFound, Forbidden, Conflict for a key that is taken,
+    and Invalid for a flag of another kind and for shares that don't add up.
+    """
+    flag, _ = locked_flag(flag_id, CHANGE, expected_version=None, actor=actor)
+    if flag.kind != Flag.Kind.EXPERIMENT:
+        raise invalid("flag", f"{flag.key} is of the kind {flag.get_kind_display()}: make its kind experiment first.")
+    if Experiment.objects.filter(key=key_of(key)).exists():
+        raise Conflict(f"There is an experiment {key} already.", code="key_taken", fields={"key": ["It is taken."]})
+    shares = checked_percents(flag, percents)
+    if fallback not in shares:
+        raise invalid("fallback", f"The fallback must be one of the variants: {', '.join(shares)}.")
+    made = Experiment(
+        key=key,
+        flag=flag,
+        name=checked_text(name, "name", most=120),
+        hypothesis=checked_text(hypothesis, "hypothesis", most=MAX_TEXT, required=False),
+        fallback=fallback,
+        percents=shares,
+        traffic=_traffic(traffic),
+        salt=checked_text(salt, "salt", most=100, required=False) or key,
+        auto_kill=auto_kill,
+    )
+    made.save()
+    tell(ExperimentCreated, made, reason=reason, actor=actor)
+    return made
+
+
+@operation
+def edit_experiment(
+    experiment_id: int,
+    *,
+    name: str | None = None,
+    hypothesis: str | None = None,
+    auto_kill: bool | None = None,
+    reason: str = "",
+    expected_version: int | None = None,
+    actor: Actor,
+) -> Experiment:
+    """Change what describes it, and whether guardrails kill by themselves; the same values change nothing.
+
+    Who may is as for `create_experiment`. Raises NotFound, Forbidden, PreconditionFailed, Invalid.
+    """
+    experiment, _, _ = locked_experiment(experiment_id, CHANGE, expected_version=expected_version, actor=actor)
+    before = (experiment.name, experiment.hypothesis, experiment.auto_kill)
+    if name is not None:
+        experiment.name = checked_text(name, "name", most=120)
+    if hypothesis is not None:
+        experiment.hypothesis = checked_text(hypothesis, "hypothesis", most=MAX_TEXT, required=False)
+    if auto_kill is not None:
+        experiment.auto_kill = auto_kill
+    if (experiment.name, experiment.hypothesis, experiment.auto_kill) == before:
+        return experiment
+    experiment.version += 1
+    experiment.save()
+    tell(ExperimentEdited, experiment, reason=reason, actor=actor)
+    return experiment
+
+
+@operation
+def start_experiment(
+    experiment_id: int, *, reason: str = "", expected_version: int | None = None, actor: Actor
+) -> Experiment:
+    """Have the flag answer by it, in every process within 2 seconds. One that runs stays so: a repeat changes nothing.
+
+    Who may is as for `create_experiment`. Raises NotFound, Forbidden, PreconditionFailed, Conflict for one that has
+    ended or while another of the flag runs, and Invalid when the flag has lost a variant.
+    """
+    experiment, flag, revision = locked_experiment(
+        experiment_id, CHANGE, expected_version=expected_version, actor=actor
+    )
+    if experiment.state == Experiment.State.RUNNING:
+        return experiment
+    if experiment.state == Experiment.State.ENDED:
+        raise Conflict(f"{experiment.key} has ended: plan another one.", code="experiment_ended")
+    other = Experiment.objects.filter(flag=flag, state=Experiment.State.RUNNING).first()
+    if other is not None:
+        raise Conflict(f"{other.key} runs on {flag.key}: end it first.", code="experiment_running")
+    if flag.kind != Flag.Kind.EXPERIMENT:
+        raise invalid("flag", f"{flag.key} is of the kind {flag.get_kind_display()} by now.")
+    shares = checked_percents(flag, experiment.percents)
+    experiment.state, experiment.started_at = Experiment.State.RUNNING, now()
+    ranges = allot(shares, experiment.traffic)
+    open_epoch(experiment, ranges, cause=AllocationEpoch.Cause.START, reason=reason, actor=actor)
+    ratio, _ = SampleRatio.objects.get_or_create(experiment=experiment)
+    schedule_many([NewTimer(RATIO_TIMER, str(ratio.pk), 1, 1, now())])
+    save_both(experiment, flag, revision)
+    tell(ExperimentStarted, experiment, reason=reason, actor=actor)
+    record_change(flag, f"answers by the experiment {experiment.key}", actor)
+    return experiment
+
+
+@operation
+def reallocate(
+    experiment_id: int,
+    percents: Any,
+    *,
+    traffic: float | None = None,
+    reason: str,
+    expected_version: int | None = None,
+    actor: Actor,
+) -> Experiment:
+    """Give newcomers other shares; whoever is enrolled keeps their variant. The same shares change nothing.
+
+    A variant that was killed gets no share again; one that is left out gets none. Who may is as for
+    `create_experiment`. Raises NotFound, Forbidden, PreconditionFailed, Conflict unless it runs, and Invalid.
+    """
+    experiment, flag, revision = locked_experiment(
+        experiment_id, CHANGE, expected_version=expected_version, actor=actor
+    )
+    why = reason_of(reason)
+    if experiment.state != Experiment.State.RUNNING:
+        raise Conflict(f"{experiment.key} does not run.", code="experiment_not_running")
+    shares, part = checked_percents(flag, percents), experiment.traffic if traffic is None else _traffic(traffic)
+    epochs = epochs_of(experiment)
+    killed = killed_in(epochs)
+    for variant in shares:
+        if shares[variant] and variant in killed:
+            raise invalid("percents", f"{variant} was killed: it gets no share again.")
+    if experiment.fallback not in shares:
+        raise invalid("percents", f"{experiment.fallback}, the fallback, must stay among the variants.")
+    wanted = {**dict.fromkeys(experiment.percents, 0), **shares}
+    ranges = allot(wanted, part)
+    if percents_of(ranges) == percents_of(epochs[-1].ranges):
+        return experiment
+    experiment.percents, experiment.traffic = wanted, part
+    open_epoch(experiment, ranges, cause=AllocationEpoch.Cause.SHARES, reason=why, actor=actor)
+    save_both(experiment, flag, revision)
+    tell(ExperimentReallocated, experiment, reason=why, actor=actor)
+    record_change(flag, f"has other shares in the experiment {experiment.key}", actor)
+    return experiment
+
+
+@operation
+def end_experiment(
+    experiment_id: int, *, winner: str = "", reason: str, expected_version: int | None = None, actor: Actor
+) -> Experiment:
+    """Have the flag answer by its definition again, to everybody; with a `winner`, that variant by default.
+
+    One that has ended stays so: a repeat changes nothing. Who may is as for `create_experiment`. Raises NotFound,
+    Forbidden, PreconditionFailed, and Invalid for an unknown winner.
+    """
+    experiment, flag, revision = locked_experiment(
+        experiment_id, CHANGE, expected_version=expected_version, actor=actor
+    )
+    why = reason_of(reason)
+    if winner and winner not in flag.definition["variants"]:
+        raise invalid("winner", f"{flag.key} has no variant {winner[:100]!r}.")
+    if experiment.state == Experiment.State.ENDED:
+        return experiment
+    experiment.state, experiment.ended_at = Experiment.State.ENDED, now()
+    save_both(experiment, flag, revision)
+    if winner:
+        edit_flag(flag.pk, definition={**flag.definition, "serve": winner}, reason=why, actor=actor)
+    tell(ExperimentEnded, experiment, reason=why, actor=actor)
+    record_change(flag, f"answers by its definition: the experiment {experiment.key} has ended", actor)
+    return experiment
+
+
+def checked_percents(flag: Flag, given: Any) -> dict[str, float]:
+    """Shares of variants that the flag has, adding up to 100 %. Raises Invalid."""
+    if not isinstance(given, dict) or not FEWEST_VARIANTS <= len(given) <= MOST_VARIANTS:
+        raise invalid("percents", f"Give {FEWEST_VARIANTS} to {MOST_VARIANTS} variants, each with its percent.")
+    known = flag.definition["variants"]
+    for variant, percent in given.items():
+        if variant not in known:
+            raise invalid(
+                "percents", f"{flag.key} has no variant {str(variant)[:100]!r}; there are {', '.join(known)}."
+            )
+        is_number = isinstance(percent, int | float) and not isinstance(percent, bool)
+        if not is_number or not 0 <= percent <= WHOLE:
+            raise invalid("percents", f"The share of {variant} is no percentage from 0 to 100: {str(percent)[:40]}.")
+    total = sum(given.values())
+    if abs(total - WHOLE) > TOLERATED:
+        raise invalid("percents", f"The shares add up to {total:g} %, not to 100 %.")
+    return dict(given)
+
+
+def _traffic(percent: float) -> float:
+    if not 0 < percent <= WHOLE:
+        raise invalid("traffic", "Give the percent of all who take part: above 0, at most 100.")
+    return float(percent)
