@@ -46,6 +46,10 @@ VIEW = [
     "flags.view_flagchange",
     "state.view_configdocument",
     "state.view_configversion",
+    "state.view_entitysource",
+    "state.view_snapshot",
+    "state.view_snapshotdiff",
+    "state.view_entityrestore",
     "runbooks.view_runbook",
     "runbooks.view_runbookversion",
     "runbooks.view_dryrun",
@@ -122,6 +126,7 @@ MANAGE = [
     "flags.kill_flag",
     *_all_of("flags", ["flaguserpermission", "flaggrouppermission"], ("view", "add", "change", "delete")),
     *_all_of("state", ["configdocument"], ("add", "change", "apply", "set_baseline")),
+    *_all_of("state", ["entitysource"], ("add", "change", "snapshot", "restore")),
     *_all_of("runbooks", ["runbook", "runbookversion", "mitigation", "secret"], ("view", "add", "change")),
     *_all_of("runbooks", ["mitigation", "secret"], ("delete",)),
     *_all_of(
@@ -193,7 +198,7 @@ AUDIT = [
     *_all_of("alerts", ["historicalintegration"], ("view",)),
     *_all_of("approvals", ["historicalapprovalrequest"], ("view",)),
     *_all_of("flags", ["flaguserpermission", "flaggrouppermission", "historicalflag", "historicalsegment"], ("view",)),
-    *_all_of("state", ["historicalconfigdocument"], ("view",)),
+    *_all_of("state", ["historicalconfigdocument", "historicalentitysource", "historicalentityrestore"], ("view",)),
     *_all_of(
         "runbooks",
         [

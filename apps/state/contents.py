@@ -59,7 +59,9 @@ def _check(value: Any, path: str, depth: int, count: list[int]) -> None:
 def _check_text(text: Any, path: str) -> None:
     if not isinstance(text, str):
         raise _wrong(path, "Names in a JSON object are text.")
-    if "\x00" in text or any(_FIRST_SURROGATE <= letter <= _LAST_SURROGATE for letter in text):
+    if "\x00" in text or not (
+        text.isascii() or all(not _FIRST_SURROGATE <= letter <= _LAST_SURROGATE for letter in text)
+    ):
         raise _wrong(path, "NUL characters and halves of surrogate pairs can't be stored.")
 
 
