@@ -48,17 +48,22 @@ class Load:
         )
 
 
-class _Wire:
+class Wire:
     """One keep-alive connection with at most one request on it."""
 
-    __slots__ = ("due", "got", "sock")
+    __slots__ = ("due", "got", "head", "sock")
 
     def __init__(self, address: tuple[str, int]) -> None:
         self.sock = socket.create_connection(address)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.sock.settimeout(0)
         self.due = 0.0
-        self.got = b""
+        self.got = self.head = b""
+
+    def send(self, whole: bytes, due: float) -> None:
+        """Send a whole request, which was due at that instant."""
+        self.due = due
+        self.sock.sendall(whole)
 
     def answered(self) -> int | None:
         """The status once the whole answer is here; None while it is not."""
@@ -74,8 +79,16 @@ class _Wire:
         if len(self.got) < end + 4 + length:
             return None
         status = int(self.got[9:12])
-        self.got = b""
+        self.head, self.got = self.got[:end], b""
         return status
+
+    def header(self, name: str) -> str:
+        """A header of the last answer; empty where it had none."""
+        for line in self.head.decode("latin-1").split("\r\n"):
+            found, _, value = line.partition(":")
+            if found.lower() == name:
+                return value.strip()
+        return ""
 
 
 def drive(
@@ -108,7 +121,7 @@ def offer(
     """Send `rate` requests a second for `seconds` seconds; `request(n)` is the whole n-th one."""
     load = Load(rate, seconds, connections=connections)
     selector = selectors.EpollSelector()
-    wires = [_Wire(address) for _ in range(connections)]
+    wires = [Wire(address) for _ in range(connections)]
     for wire in wires:
         selector.register(wire.sock, selectors.EVENT_READ, wire)
     free = deque(wires)
@@ -118,9 +131,7 @@ def offer(
         moment = time.perf_counter()
         while free and sent < total and start + sent / rate <= moment:
             wire = free.popleft()
-            whole = request(sent)
-            wire.due = start + sent / rate
-            wire.sock.sendall(whole)
+            wire.send(request(sent), start + sent / rate)
             sent += 1
         waiting = start + sent / rate - time.perf_counter() if free and sent < total else 1.0
         for key, _ in selector.select(max(0.0, waiting)):

@@ -12,7 +12,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "incidentportal.settings")
 _django = get_asgi_application()
 
 from apps.alerts.intake import asgi_intake, is_intake  # noqa: E402  # needs the apps that get_asgi_application() loads
-from apps.flags.ofrep import asgi_ofrep, stop_watcher  # noqa: E402  # the same
+from apps.flags.ofrep import asgi_flag_stream, asgi_ofrep, stop_watcher  # noqa: E402  # the same
 from apps.incidents.streams import application as event_streams  # noqa: E402  # the same
 
 Scope = MutableMapping[str, Any]
@@ -38,6 +38,8 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
         await asgi_intake(scope, receive, send)
     elif scope["path"].startswith("/ofrep/"):
         await asgi_ofrep(scope, receive, send)
+    elif scope["path"].startswith("/events/flags/"):
+        await asgi_flag_stream(scope, receive, send)
     elif scope["path"].startswith("/events/"):
         await event_streams(scope, receive, send)
     else:

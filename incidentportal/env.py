@@ -85,6 +85,19 @@ def listing(name: str, *, default: list[str]) -> list[str]:
     return default if value is None else [part.strip() for part in value.split(",") if part.strip()]
 
 
+def origins(name: str) -> list[str]:
+    """Origins of pages, such as https://shop.example.com, separated by commas, or `*` for any; by default none."""
+    found = [each.rstrip("/") for each in listing(name, default=[])]
+    for each in found:
+        parts = urlsplit(each)
+        whole = (
+            parts.scheme in {"http", "https"} and parts.netloc and each == f"{parts.scheme}://{parts.netloc}".lower()
+        )
+        if each != "*" and not whole:
+            raise ImproperlyConfigured(f"{name} has {each!r}: write origins such as https://shop.example.com, or *.")
+    return found
+
+
 def limits(name: str, *, default: dict[str, int], known: list[str]) -> dict[str, int]:
     """Whole numbers by names, such as sms=20,push=60; a name that is not `known` or a number below 1 is refused."""
     value = _raw(name)

@@ -52,6 +52,7 @@ DRY_RUN_MINUTES = env.number("DRY_RUN_MINUTES", default=60, least=1, most=1440) 
 RUNBOOK_LEASE_SECONDS = env.number("RUNBOOK_LEASE_SECONDS", default=30, least=1, most=3600)
 # The private hosts that runbooks and configs may reach; of a demo its world, also from the command line.
 EGRESS_ALLOW = env.hosts("EGRESS_ALLOW", default=[urlsplit(WORLD_URL).netloc] if DEMO and WORLD_URL else [])
+FLAG_ORIGINS = env.origins("FLAG_ORIGINS")  # whose pages may ask for flags from the browser
 WEBHOOK_ALLOW_PRIVATE = env.flag("WEBHOOK_ALLOW_PRIVATE", default=False)
 APPRISE_SCHEMES = env.listing("APPRISE_SCHEMES", default=[])  # more of Apprise's services that people may use
 CONTACT_CONFIRM_DAYS = env.number("CONTACT_CONFIRM_DAYS", default=90, least=1, most=3650)

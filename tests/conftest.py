@@ -72,6 +72,7 @@ NEEDS = {
     "fault": ["PostgreSQL", "Redis"],
     "browser": ["Chromium"],
     "calendar": ["khal", "vdirsyncer"],
+    "javascript": ["Node.js"],
     "e2e": ["PostgreSQL", "Redis", "Chromium", "Prometheus", "Alertmanager"],
 }
 
@@ -84,6 +85,7 @@ def missing() -> set[str]:
         "Chromium": bool(chromium_path()),
         "Prometheus": bool(program("prometheus")),
         "khal": bool(program("khal")),
+        "Node.js": bool(program("node") and program("npm")),
         "vdirsyncer": bool(program("vdirsyncer")),
         "Alertmanager": bool(program("prometheus-alertmanager", "alertmanager")),
     }

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import orjson
@@ -23,11 +24,13 @@ from apps.flags.evaluation.definitions import (
     read_segment,
     switch_definition,
 )
+from apps.flags.experiments.plan import Placement, Plan
 from apps.flags.models import Flag
 from apps.foundation.errors import Invalid
 
 PREREQUISITE_FAILED, UNREADABLE = "PREREQUISITE_FAILED", "ERROR"
 MISSING = "TARGETING_KEY_MISSING"
+MOST_BULKS = 256  # different sets of answers of one environment that are kept as bytes
 _DEEPEST = 20  # of prerequisites of prerequisites; saving refuses rings, so this is never met
 
 
@@ -43,6 +46,8 @@ class Row(NamedTuple):
     definition: Mapping[str, Any] | None = None
 
 
+# The experiments that run, by the slug of the environment and the key of the flag.
+Plans = Mapping[tuple[str, str], Plan]
 # The columns of the table of flags that make a row, in its order.
 COLUMNS = ("environment__slug", *Row._fields[1:])
 
@@ -63,12 +68,15 @@ class _Flag:
 
     __slots__ = ("_answers", "_compiled", "_definition", "_metadata", "key", "needs", "state")
 
-    def __init__(self, row: Row, segments: Segments) -> None:
+    def __init__(self, row: Row, segments: Segments, plan: Plan | None) -> None:
         self.key, self.state = row.key, row.state
         self._metadata = {"environment": row.environment, "version": row.version, "state": row.state, "kind": row.kind}
         self._answers: dict[Outcome, Answered] = {}
         self._definition = _definition_of(row)
-        self._compiled = compile_flag(row.key, self._definition, segments) if self._definition else None
+        placement = _placement(plan, self._definition)
+        if plan is not None and placement is not None and row.state == Flag.State.ON:
+            self._metadata |= {"experiment": plan.experiment, "epoch": plan.epoch}
+        self._compiled = compile_flag(row.key, self._definition, segments, placement) if self._definition else None
         self.needs = self._definition.prerequisites if self._definition and row.state == Flag.State.ON else []
 
     def fixed(self) -> Outcome | None:
@@ -144,14 +152,28 @@ class Answered(NamedTuple):
     error: str
 
 
+class Bulk(NamedTuple):
+    """The answers of all flags, without the brace that ends the object, and their tag."""
+
+    body: bytes
+    tag: str
+
+
 class Environment:
     """The flags of one environment. What doesn't depend on the context is answered with bytes made beforehand."""
 
-    def __init__(self, rows: Iterable[Row], segments: Segments) -> None:
-        self._flags = {row.key: _Flag(row, segments) for row in sorted(rows, key=lambda row: row.key)}
+    def __init__(self, rows: Iterable[Row], segments: Segments, plans: Plans | None = None, slug: str = "") -> None:
+        self.slug = slug
+        self.polled: dict[bytes, Bulk] = {}
+        running = plans or {}
+        self._flags = {
+            row.key: _Flag(row, segments, running.get((row.environment, row.key)))
+            for row in sorted(rows, key=lambda row: row.key)
+        }
         self._fixed = {key: flag.answered(found) for key, flag in self._flags.items() if (found := flag.fixed())}
-        all_of_it = len(self._fixed) == len(self._flags)
-        self._bulk = _bulk(each.body for each in self._fixed.values()) if all_of_it else None
+        # In their order, each with its bytes where they don't depend on the context.
+        self._each = [(flag, self._fixed.get(key)) for key, flag in self._flags.items()]
+        self._bulks: dict[tuple[int, ...], Bulk] = {}
 
     def one(self, key: str, context: Mapping[str, Any]) -> Answered | None:
         """The answer of one flag; None for an unknown one."""
@@ -160,12 +182,18 @@ class Environment:
             return None
         return self._fixed.get(key) or flag.answered(flag.answer(context, self._flags))
 
-    def all(self, context: Mapping[str, Any]) -> tuple[bytes, str]:
+    def all(self, context: Mapping[str, Any]) -> Bulk:
         """The answers of all flags, and their tag."""
-        if self._bulk is not None:
-            return self._bulk
-        flags, fixed = self._flags, self._fixed
-        return _bulk((fixed.get(key) or flag.answered(flag.answer(context, flags))).body for key, flag in flags.items())
+        flags = self._flags
+        found = [fixed or flag.answered(flag.answer(context, flags)) for flag, fixed in self._each]
+        # Many contexts get the same answers. Those live as long as their flags do, so each is known by its id.
+        same = tuple(map(id, found))
+        made = self._bulks.get(same)
+        if made is None:
+            if len(self._bulks) >= MOST_BULKS:
+                self._bulks.clear()
+            made = self._bulks[same] = _bulk(each.body for each in found)
+        return made
 
     def evaluate(self, key: str, context: Mapping[str, Any]) -> Evaluation | None:
         """The same for our own programs: a value instead of bytes."""
@@ -173,9 +201,9 @@ class Environment:
         return None if flag is None else flag.evaluation(flag.answer(context, self._flags))
 
 
-def _bulk(bodies: Iterable[bytes]) -> tuple[bytes, str]:
-    body = b'{"flags":[%b]}' % b",".join(bodies)
-    return body, f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+def _bulk(bodies: Iterable[bytes]) -> Bulk:
+    body = b'{"flags":[%b]' % b",".join(bodies)
+    return Bulk(body, f'"{hashlib.sha256(body).hexdigest()[:32]}"')
 
 
 class Snapshot:
@@ -187,25 +215,52 @@ class Snapshot:
         environments: Iterable[str],
         rows: Iterable[Row],
         segments: Mapping[str, Mapping[str, Any]] | None = None,
+        plans: Plans | None = None,
+        *,
+        changed_at: datetime | None = None,
     ) -> None:
         """`environments` are slugs in their order: the first is meant where a caller names none."""
-        self.revision = revision
+        self.revision, self.changed_at = revision, changed_at
         self.environments = tuple(environments)
         checks = compile_segments(_segments(segments or {}))
         by_environment: dict[str, list[Row]] = {slug: [] for slug in self.environments}
         for row in rows:
             by_environment.setdefault(row.environment, []).append(row)
-        self._compiled = {slug: Environment(found, checks) for slug, found in by_environment.items()}
+        self._compiled = {slug: Environment(found, checks, plans, slug) for slug, found in by_environment.items()}
+        self._tags = {slug: _tag_of(found, segments or {}, plans or {}) for slug, found in by_environment.items()}
         self._default = self._compiled[self.environments[0]] if self.environments else Environment([], {})
 
     def environment(self, slug: str | None) -> Environment | None:
         """The answers of one environment, of the first one without a slug; None for an unknown one."""
         return self._compiled.get(slug) if slug else self._default
 
+    def tag(self, slug: str) -> str:
+        """Another one whenever anything about an environment's flags is; empty for an unknown one."""
+        return self._tags.get(slug, "")
+
     def evaluate(self, key: str, environment: str | None, context: Mapping[str, Any]) -> Evaluation | None:
         """What the flag answers to this context; None where there is no such flag or environment."""
         found = self.environment(environment)
         return found.evaluate(key, context) if found is not None else None
+
+
+def _placement(plan: Plan | None, definition: Definition | None) -> Placement | None:
+    """The plan made ready; None where the flag has lost a variant of it, which only a hand in the database can do."""
+    if plan is None or definition is None:
+        return None
+    placement = Placement(plan)
+    return placement if placement.variants <= definition.variants.keys() else None
+
+
+def _tag_of(rows: Sequence[Row], segments: Mapping[str, Any], plans: Plans) -> str:
+    """By which event streams know whether an environment has changed: a hash of all that it is made of."""
+    named = {row.key: (*row, _epoch_of(plans.get((row.environment, row.key)))) for row in rows}
+    whole = orjson.dumps([named, segments], option=orjson.OPT_SORT_KEYS, default=str)
+    return hashlib.sha256(whole).hexdigest()[:16]
+
+
+def _epoch_of(plan: Plan | None) -> tuple[str, int] | None:
+    return None if plan is None else (plan.experiment, plan.epoch)
 
 
 def _segments(raw: Mapping[str, Mapping[str, Any]]) -> dict[str, SegmentDefinition]:

@@ -11,7 +11,7 @@ _SECRET_NAMES = re.compile(
 )
 _SECRET_TEXTS = re.compile(
     r"(?P<scheme>\b(?:Bearer|Basic)\s+)[A-Za-z0-9._~+/=-]{8,}"
-    r"|\b(?:ptk|ofd)_[A-Za-z0-9_-]{8,}"
+    r"|\b(?:ptk|ofd|ofs)_[A-Za-z0-9_-]{8,}"
     r"|(?<=://)[^/\s:@]+:[^/\s:@]+(?=@)",
 )
 # Whoever has such a link needs no login, so logs must not hold one.

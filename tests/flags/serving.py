@@ -66,9 +66,10 @@ class Server:
 
 
 @contextmanager
-def serving(interface: str, number: int = 1, *, url: str = "") -> Iterator[list[Server]]:
-    """So many web processes that answer, each on a port of its own; stopped in the end."""
-    environment = os.environ | {"DATABASE_URL": url or database_url(), "DATA_DIR": str(settings.DATA_DIR)}
+def serving(interface: str, number: int = 1, *, url: str = "", **more: str) -> Iterator[list[Server]]:
+    """So many web processes that answer, each on a port of its own; stopped in the end. `more` is their environment's."""
+    given = {"DATABASE_URL": url or database_url(), "DATA_DIR": str(settings.DATA_DIR)}
+    environment = os.environ | given | more
     servers = []
     for _ in range(number):
         port = free_port()

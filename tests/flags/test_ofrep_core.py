@@ -57,7 +57,7 @@ def test_environments_answer_for_themselves_and_unknown_ones_are_named() -> None
 def test_a_portal_without_environments_knows_no_flag() -> None:
     nothing = Snapshot(0, [], [])
     assert respond(Target("x"), Head(), GOOD, nothing).status == 404
-    assert orjson.loads(respond(Target(None), Head(), GOOD, nothing).body) == {"flags": []}
+    assert orjson.loads(respond(Target(None), Head(), GOOD, nothing).body)["flags"] == []
 
 
 def test_all_flags_come_with_a_tag_and_the_same_tag_is_a_304() -> None:
@@ -79,7 +79,7 @@ def test_the_tag_changes_with_any_flag_and_any_environment() -> None:
     def tag(state: str, slug: str = "production") -> str:
         found = Snapshot(1, [slug], [Row(slug, "a", state, 1)]).environment(slug)
         assert found is not None
-        return found.all({})[1]
+        return found.all({}).tag
 
     assert len({tag("on"), tag("killed"), tag("disabled"), tag("on", "staging")}) == 4
 

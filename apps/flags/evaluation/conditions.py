@@ -7,12 +7,13 @@ because of a mistake in their context. `not_…` operators hold for a missing at
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
 from apps.flags.evaluation.buckets import SLOTS, slot_of
-from apps.flags.evaluation.versions import Version, version_of
+from apps.flags.evaluation.versions import version_of
 from apps.foundation.patterns import compiled
 
 Context = Mapping[str, Any]
@@ -76,8 +77,11 @@ def _each(values: list[Any], test: Callable[[str, Any], bool]) -> Compare:
 
 def _one_of(values: list[Any]) -> Compare:
     """A list in the context meets it with any of its members."""
+    texts = frozenset(value for value in values if isinstance(value, str))
 
     def compare(given: Any) -> bool:
+        if isinstance(given, str):  # mostly it is one: no text is the same as anything else
+            return given in texts
         members = given if isinstance(given, list) else [given]
         return any(same(member, value) for member in members for value in values)
 
@@ -102,19 +106,18 @@ def _matches(values: list[Any]) -> Compare:
 
 def _ordered(read_as: Callable[[Any], Any], test: Callable[[Any, Any], bool]) -> Callable[[list[Any]], Compare]:
     def build(values: list[Any]) -> Compare:
-        limits = [read_as(value) for value in values]
+        limits = [limit for limit in map(read_as, values) if limit is not None]
+        several = len(limits) > 1
 
         def compare(given: Any) -> bool:
             found = read_as(given)
-            return found is not None and any(limit is not None and test(found, limit) for limit in limits)
+            if found is None or not limits:
+                return False
+            return any(test(found, limit) for limit in limits) if several else test(found, limits[0])
 
         return compare
 
     return build
-
-
-def _is_older(left: Version, right: Version) -> bool:
-    return left < right
 
 
 BUILDERS: dict[str, Callable[[list[Any]], Compare]] = {
@@ -124,15 +127,15 @@ BUILDERS: dict[str, Callable[[list[Any]], Compare]] = {
     "starts_with": lambda values: _each(values, str.startswith),
     "ends_with": lambda values: _each(values, str.endswith),
     "matches": _matches,
-    "greater_than": _ordered(number_of, lambda given, limit: given > limit),
-    "at_least": _ordered(number_of, lambda given, limit: given >= limit),
-    "less_than": _ordered(number_of, lambda given, limit: given < limit),
-    "at_most": _ordered(number_of, lambda given, limit: given <= limit),
-    "before": _ordered(instant_of, lambda given, limit: given < limit),
-    "after": _ordered(instant_of, lambda given, limit: given > limit),
-    "version_equals": _ordered(version_of, lambda given, limit: not (given < limit or limit < given)),
-    "version_at_least": _ordered(version_of, lambda given, limit: not _is_older(given, limit)),
-    "version_below": _ordered(version_of, _is_older),
+    "greater_than": _ordered(number_of, operator.gt),
+    "at_least": _ordered(number_of, operator.ge),
+    "less_than": _ordered(number_of, operator.lt),
+    "at_most": _ordered(number_of, operator.le),
+    "before": _ordered(instant_of, operator.lt),
+    "after": _ordered(instant_of, operator.gt),
+    "version_equals": _ordered(version_of, operator.eq),
+    "version_at_least": _ordered(version_of, operator.ge),
+    "version_below": _ordered(version_of, operator.lt),
 }
 NEGATED = {"not_equals": "equals", "not_in": "in", "not_contains": "contains", "not_matches": "matches"}
 # What the values of an operator must be readable as, and how people call that.
@@ -144,13 +147,15 @@ VALUES: dict[str, tuple[Callable[[Any], Any], str]] = {
 TEXTS = frozenset({"starts_with", "ends_with", "matches", "not_matches"})
 
 
-def comparing(attribute: str, operator: str, values: list[Any]) -> Check:
-    """Whether the attribute meets any of the values; a negated operator, none of them."""
-    if operator in NEGATED:
-        compare = BUILDERS[NEGATED[operator]](values)
+def comparing(attribute: str, name: str, values: list[Any]) -> Check:
+    """Whether the attribute meets any of the values by the operator of this name; by a negated one, none of them."""
+    if name in NEGATED:
+        compare = BUILDERS[NEGATED[name]](values)
         return lambda context: not compare(read(context, attribute))
-    compare = BUILDERS[operator](values)
-    return lambda context: compare(read(context, attribute))
+    compare = BUILDERS[name](values)
+    if "." in attribute:
+        return lambda context: compare(read(context, attribute))
+    return lambda context: compare(context.get(attribute, _MISSING))
 
 
 def existing(attribute: str, *, wanted: bool) -> Check:
@@ -179,7 +184,14 @@ def sampled(attribute: str, salt: str, percent: float) -> Check:
 def all_of(checks: list[Check]) -> Check:
     if len(checks) == 1:
         return checks[0]
-    return lambda context: all(check(context) for check in checks)
+
+    def check_all(context: Context) -> bool:
+        for check in checks:  # noqa: SIM110  # a generator would cost more than most checks do
+            if not check(context):
+                return False
+        return True
+
+    return check_all
 
 
 def any_of(checks: list[Check]) -> Check:

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import hashlib
 from typing import Any, NamedTuple
+from urllib.parse import parse_qs
 
 import orjson
 
+from apps.flags.ofrep.offers import offer
 from apps.flags.ofrep.storage import SCOPE, Known
-from apps.flags.snapshot import Snapshot
+from apps.flags.snapshot import Environment, Snapshot
 
 MAX_BYTES = 64 * 1024
 MAX_DEPTH = 32
 MAX_TOKEN_LENGTH = 200
 MAX_ECHOED = 100
+MAX_REMEMBERED, MAX_REMEMBERED_BYTES = 2_000, 2_048
 BULK = "/ofrep/v1/evaluate/flags"
 JSON = (("Content-Type", "application/json"),)
 _STATUS = {"TARGETING_KEY_MISSING": 400, "GENERAL": 500}
@@ -40,6 +43,8 @@ class Head(NamedTuple):
     content_length: str | None = None
     content_encoding: str | None = None
     if_none_match: str | None = None
+    query: str = ""
+    origin: str | None = None
 
 
 class Target(NamedTuple):
@@ -127,30 +132,54 @@ def refuse_head(head: Head) -> Answer | None:
     return None
 
 
-def respond(target: Target, head: Head, body: bytes, snapshot: Snapshot) -> Answer:
-    """The answer to an admitted request with a whole body."""
-    context = _context(body, target.key)
-    if isinstance(context, Answer):
-        return context
+def knows_newer(head: Head, snapshot: Snapshot) -> bool:
+    """Whether the caller heard by an event of a newer revision than this process has read: then it looks first."""
+    if not head.query:
+        return False
+    revision = parse_qs(head.query).get("flagConfigEtag", [""])[0].partition("-")[0]
+    return revision.isascii() and revision.isdigit() and len(revision) <= 18 and int(revision) > snapshot.revision  # noqa: PLR2004  # digits of a big integer
+
+
+def respond(target: Target, head: Head, body: bytes, snapshot: Snapshot, token_id: int = 0) -> Answer:
+    """The answer to an admitted request with a whole body; one for all flags offers an event stream to its token."""
     found = snapshot.environment(head.environment)
     if found is None:
         known = ", ".join(snapshot.environments) or "none yet"
         named = (head.environment or "")[:MAX_ECHOED]
         return failure(400, f"There is no environment {named!r} for X-Environment. Known: {known}.", key=target.key)
     if target.key is None:
-        content, tag = found.all(context)
-        etag = (("ETag", tag),)
-        if head.if_none_match is not None and _matches(head.if_none_match, tag):
-            return Answer(304, b"", etag)
-        return Answer(200, content, (*JSON, *etag))
+        return _all(found, head, body, token_id)
+    context = _context(body, target.key)
+    if isinstance(context, Answer):
+        return context
     answered = found.one(target.key, context)
     if answered is None:
         return failure(404, "There is no such flag in this environment.", code="FLAG_NOT_FOUND", key=target.key)
     return Answer(_STATUS.get(answered.error, 200), answered.body)
 
 
+def _all(found: Environment, head: Head, body: bytes, token_id: int) -> Answer:
+    bulk = found.polled.get(body)
+    if bulk is None:
+        context = _context(body, None)
+        if isinstance(context, Answer):
+            return context
+        bulk = found.all(context)
+        if len(body) <= MAX_REMEMBERED_BYTES:
+            if len(found.polled) >= MAX_REMEMBERED:
+                found.polled.clear()
+            # Programs that poll send the same body each time.
+            found.polled[body] = bulk
+    etag = (("ETag", bulk.tag),)
+    if head.if_none_match is not None and _matches(head.if_none_match, bulk.tag):
+        return Answer(304, b"", etag)
+    return Answer(200, bulk.body + offer(token_id, found.slug), (*JSON, *etag))
+
+
 def _matches(given: str, etag: str) -> bool:
     """Whether `If-None-Match` lists the tag; weak comparison, as RFC 9110 wants it here."""
+    if given == etag:
+        return True
     tags = {tag.strip().removeprefix("W/") for tag in given.split(",")}
     return etag in tags or "*" in tags
 

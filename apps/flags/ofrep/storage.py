@@ -7,9 +7,11 @@ from datetime import datetime
 from typing import NamedTuple
 
 from django.db import connections
+from django.db.models import Q
 
 from apps.catalog.models import Environment
 from apps.flags.models import Flag, FlagRevision, Segment
+from apps.flags.plans import read_plans
 from apps.flags.snapshot import COLUMNS, Row, Snapshot
 from apps.foundation.clock import now
 from apps.people.models import ApiToken
@@ -17,9 +19,15 @@ from apps.people.queries import covers, usable_tokens
 
 SCOPE = "flags:read"
 ALIAS = "default"
+_ID = "#"
 
-# The number of the newest change, and the environments in their order, since these change without one.
-Mark = tuple[int, tuple[tuple[int, str], ...]]
+
+class Mark(NamedTuple):
+    """The number of the newest change, and the environments in their order, since these change without one."""
+
+    number: int
+    environments: tuple[tuple[int, str], ...]
+    changed_at: datetime | None
 
 
 class Known(NamedTuple):
@@ -33,25 +41,36 @@ class Known(NamedTuple):
 def read_mark() -> Mark:
     """By what one sees that something changed; two small queries."""
     environments = Environment.objects.using(ALIAS).order_by("position", "name", "id").values_list("pk", "slug")
-    number = FlagRevision.objects.using(ALIAS).order_by("pk").values_list("number", flat=True).first()
-    return number or 0, tuple(environments)
+    newest = FlagRevision.objects.using(ALIAS).order_by("pk").values_list("number", "changed_at").first()
+    number, changed_at = newest or (0, None)
+    return Mark(number, tuple(environments), changed_at)
 
 
 def read_snapshot(mark: Mark) -> Snapshot:
     """All flags. Read after `mark`, they are as new as it, or newer, and then the next mark differs."""
-    number, environments = mark
     rows = Flag.objects.using(ALIAS).order_by().values_list(*COLUMNS)
     segments = dict(Segment.objects.using(ALIAS).order_by().values_list("key", "definition"))
-    return Snapshot(number, [slug for _, slug in environments], [Row(*row) for row in rows], segments)
+    slugs, plans = [slug for _, slug in mark.environments], read_plans(alias=ALIAS)
+    return Snapshot(mark.number, slugs, [Row(*row) for row in rows], segments, plans, changed_at=mark.changed_at)
 
 
-def read_tokens(digests: Collection[str]) -> dict[str, Known]:
-    """The usable tokens among these, in one query."""
-    if not digests:
+def by_id(token_id: int) -> str:
+    """By what a token is asked for whose text is not at hand: it opened an event stream."""
+    return f"{_ID}{token_id}"
+
+
+def read_tokens(names: Collection[str]) -> dict[str, Known]:
+    """The usable tokens among these digests and `by_id`s, in one query."""
+    if not names:
         return {}
-    rows = usable_tokens().using(ALIAS).filter(digest__in=digests)
-    found = rows.order_by().values_list("digest", "pk", "scopes", "expires_at")
-    return {digest: Known(pk, covers(scopes, SCOPE), expires_at) for digest, pk, scopes, expires_at in found}
+    ids = {int(name[1:]) for name in names if name.startswith(_ID)}
+    wanted = Q(digest__in=[name for name in names if not name.startswith(_ID)])
+    rows = usable_tokens().using(ALIAS).filter(wanted | Q(pk__in=ids) if ids else wanted)
+    found: dict[str, Known] = {}
+    for digest, pk, scopes, expires_at in rows.order_by().values_list("digest", "pk", "scopes", "expires_at"):
+        known = Known(pk, covers(scopes, SCOPE), expires_at)
+        found |= {name: known for name in (digest, by_id(pk)) if name in names}
+    return found
 
 
 def note_use(token_ids: Collection[int]) -> None:

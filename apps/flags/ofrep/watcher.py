@@ -56,6 +56,8 @@ class Watcher:
         self._tokens: dict[str, Entry] = {}
         self._wanted: set[str] = set()
         self._waiting: list[Callable[[], None]] = []
+        self._listeners: set[Callable[[], None]] = set()
+        self._hurried = False
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._stopping = False
@@ -79,16 +81,40 @@ class Watcher:
             return None, True
         return found, True
 
-    def ask(self, digest: str | None, wake: Callable[[], None]) -> bool:
-        """Have a look soon, also for this token; `wake` is called after it. False when too many wait already."""
+    def ask(self, digest: str | None, wake: Callable[[], None], *, flags: bool = False) -> bool:
+        """Have a look soon, also for this token; `wake` is called after it. False when too many wait already.
+
+        With `flags` it also looks for changed flags before that is due.
+        """
         with self._lock:
             if len(self._waiting) >= MAX_WANTED:
                 return False
+            self._hurried |= flags
             if digest is not None:
                 self._wanted.add(digest)
             self._waiting.append(wake)
         self._wake.set()
         return True
+
+    def listen(self, hear: Callable[[], None]) -> None:
+        """Have `hear` called, on the thread, whenever flags have changed or a token is no longer good."""
+        with self._lock:
+            self._listeners.add(hear)
+
+    def forget(self, hear: Callable[[], None]) -> None:
+        """Call it no more; again changes nothing."""
+        with self._lock:
+            self._listeners.discard(hear)
+
+    @property
+    def listener_count(self) -> int:
+        return len(self._listeners)
+
+    def _tell(self) -> None:
+        with self._lock:
+            listeners = list(self._listeners)
+        for hear in listeners:
+            hear()
 
     def stop(self) -> None:
         """End the thread and give its connection back; again changes nothing."""
@@ -144,32 +170,41 @@ class Watcher:
 
     def _refresh(self, wanted: set[str], at: float) -> None:
         """One round: everything when it is due, else only the tokens that somebody waits for."""
+        with self._lock:
+            hurried, self._hurried = self._hurried, False
         is_due = at - self._looked_at >= LOOK_SECONDS or self.snapshot is None
+        changed = self._load_flags(at) if is_due or hurried else False
         if is_due:
-            self._load_flags(at)
             wanted = wanted | {digest for digest, entry in self._tokens.items() if entry.known is not None}
-        self._load_tokens(wanted, at)
+        changed |= self._load_tokens(wanted, at)
         if is_due:
             self._forget(at)
             self._note_use(at)
             self._looked_at = at
+        if changed:
+            self._tell()
 
-    def _load_flags(self, at: float) -> None:
+    def _load_flags(self, at: float) -> bool:
+        """Whether there is another snapshot than before."""
         mark = storage.read_mark()
         if mark == self._mark and at - self._loaded_at < RELOAD_SECONDS:
-            return
+            return False
         self.snapshot = storage.read_snapshot(mark)
         self._mark, self._loaded_at = mark, at
+        return True
 
-    def _load_tokens(self, digests: set[str], at: float) -> None:
-        found = storage.read_tokens(digests)
+    def _load_tokens(self, digests: set[str], at: float) -> bool:
+        """Whether one of them is no longer good."""
+        found, lost = storage.read_tokens(digests), False
         for digest in digests:
             entry = self._tokens.get(digest)
             if entry is None:
                 self._tokens[digest] = Entry(found.get(digest), at)
             else:
+                lost |= entry.known is not None and digest not in found
                 entry.known = found.get(digest)
                 entry.checked_at = at
+        return lost
 
     def _forget(self, at: float) -> None:
         """Drop what is of no use any more, and what was used longest ago where there are too many."""

@@ -16,13 +16,13 @@ from contextlib import suppress
 
 from django.db import close_old_connections, connections
 
+from apps.foundation.stopping import before_stopping
 from apps.incidents.models import Incident, TimelineEntry
 from apps.incidents.queries import visible_to
 from apps.incidents.streams import frames
 from apps.incidents.streams.credentials import Credential, Refusal, user_for
 from apps.incidents.streams.listener import Listener
 from apps.incidents.streams.page import Stream
-from apps.incidents.streams.stopping import before_stopping
 from apps.people.models import User
 
 logger = logging.getLogger(__name__)
