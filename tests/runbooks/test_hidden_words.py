@@ -28,6 +28,7 @@ from tests.runbooks.page_world import MANUAL, World, client, work, world
 
 pytestmark = pytest.mark.django_db
 WORD = "xylophone"
+NEWEST, VERSIONS = 4, 2  # of each kind of row: what was done last speaks of the private incident
 EVERYWHERE = ["viewer", "responder", "commander", "approver", "manager"]
 
 
@@ -73,11 +74,11 @@ def _pages() -> Iterator[str]:
     for model in admin.site._registry:
         name = f"{model._meta.app_label}_{model._meta.model_name}"
         yield reverse(f"admin:{name}_changelist")
-        for pk in list(model._default_manager.order_by("-pk").values_list("pk", flat=True)[:15]):
+        for pk in list(model._default_manager.order_by("-pk").values_list("pk", flat=True)[:NEWEST]):
             yield reverse(f"admin:{name}_change", args=[pk])
             yield reverse(f"admin:{name}_history", args=[pk])
             history = getattr(model, "history", None)
-            for version in list(history.filter(id=pk).values_list("pk", flat=True)[:5]) if history else []:
+            for version in list(history.filter(id=pk).values_list("pk", flat=True)[:VERSIONS]) if history else []:
                 yield reverse(f"admin:{name}_simple_history", args=[pk, version])
 
 
@@ -89,7 +90,7 @@ def _resources() -> Iterator[str]:
         with suppress(NoReverseMatch):
             yield reverse(f"{basename}-list")
         more = [found.url_name for found in view.get_extra_actions() if "get" in found.mapping]
-        for pk in list(view.queryset.model._default_manager.order_by("-pk").values_list("pk", flat=True)[:15]):
+        for pk in list(view.queryset.model._default_manager.order_by("-pk").values_list("pk", flat=True)[:NEWEST]):
             for name in ["detail", *more]:
                 with suppress(NoReverseMatch):
                     yield reverse(f"{basename}-{name}", args=[pk])
