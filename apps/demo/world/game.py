@@ -27,6 +27,7 @@ HEALTHY_CONFIG: dict[str, Any] = {
 LIVE_EVENTS: dict[str, dict[str, Any]] = {
     "double-loot-weekend": {"name": "Double loot weekend", "player_factor": 1.4, "active": False},
     "world-boss": {"name": "World boss for everybody", "player_factor": 6.0, "active": False},
+    "storm-trails": {"name": "Storm Trails photo contest", "player_factor": 1.0, "active": True},
 }
 _BAD_DROP_RATE = 5.0
 _HEALTHY_DROP_RATE = 0.2
@@ -94,7 +95,8 @@ class World:
             return fresh
         if not isinstance(found, dict) or not isinstance(found.get("config"), dict):
             return fresh
-        return fresh | found
+        # A world that was saved by an older release lacks the events that came since.
+        return fresh | found | {"events": fresh["events"] | found.get("events", {})}
 
     def _save(self) -> None:
         self._file.parent.mkdir(parents=True, exist_ok=True)
@@ -167,7 +169,8 @@ class World:
 
     def _runs(self, event: str) -> bool:
         """Whether players meet it: it was started, and no kill switch keeps it out."""
-        return bool(self._state["events"][event]["active"]) and f"events.{event}" not in self._killed
+        found = self._state["events"][event]
+        return bool(found["active"]) and not found.get("paused") and f"events.{event}" not in self._killed
 
     def counters(self) -> dict[str, float]:
         """What has been counted since the world was made, advanced to this instant."""
@@ -247,13 +250,48 @@ class World:
     def set_event(self, slug: str, *, active: bool) -> dict[str, Any]:
         """Start or stop a live event; repeating it changes nothing."""
         with self._lock:
-            event = self._state["events"].get(slug)
-            if event is None:
-                raise WorldError(404, f"There is no live event {slug}.")
+            event = self._found(slug)
             self._advance()
             event["active"] = active
             self._save()
             return dict(event)
+
+    def event(self, slug: str) -> dict[str, Any]:
+        """One live event as the portal asks for it: active, paused, or idle when nobody has started it."""
+        with self._lock:
+            event = self._found(slug)
+            state = "paused" if event.get("paused") else "active" if event["active"] else "idle"
+            known = {"id": slug, "name": event["name"], "state": state}
+            return {**known, "message": event.get("message", ""), "queue": event.get("queue", 0)}
+
+    def pause_event(self, slug: str, *, paused: bool, message: str) -> dict[str, Any]:
+        """Stop a live event, or let it go on, and tell the players why; a repeat changes nothing."""
+        with self._lock:
+            event = self._found(slug)
+            if not event["active"]:
+                raise WorldError(409, f"{event['name']} does not run.")
+            changed = bool(event.get("paused")) != paused
+            if changed:
+                self._advance()
+                event["paused"], event["message"] = paused, message[:500]
+                self._save()
+            return {**self.event(slug), "changed": changed}
+
+    def submit(self, slug: str) -> dict[str, Any]:
+        """A player hands something in; it waits to be looked at. Refused while the event is paused."""
+        with self._lock:
+            if not self._runs(self.event(slug)["id"]):
+                raise WorldError(423, self.event(slug)["message"] or "This event takes nothing now.")
+            event = self._found(slug)
+            event["queue"] = event.get("queue", 0) + 1
+            self._save()
+            return {"queue": event["queue"]}
+
+    def _found(self, slug: str) -> dict[str, Any]:
+        event: dict[str, Any] | None = self._state["events"].get(slug)
+        if event is None:
+            raise WorldError(404, f"There is no live event {slug}.")
+        return event
 
     def break_it(self, fault: str) -> None:
         """Cause one of `FAULTS`; causing it twice changes nothing."""
@@ -293,6 +331,6 @@ class World:
                 )
             self._advance()
             self._state["payment_outage_since"] = None
-            for event in self._state["events"].values():
-                event["active"] = False
+            for slug, event in self._state["events"].items():
+                event |= {"active": LIVE_EVENTS.get(slug, {}).get("active", False), "paused": False, "message": ""}
             self._save()

@@ -56,6 +56,18 @@ def render(world: World) -> str:
             {f'{{event="{slug}"}}': float(event["active"]) for slug, event in world.events().items()},
         ),
         _metric(
+            "world_event_paused",
+            "gauge",
+            "1 while this live event is paused.",
+            {f'{{event="{slug}"}}': float(bool(event.get("paused"))) for slug, event in world.events().items()},
+        ),
+        _metric(
+            "world_event_queue",
+            "gauge",
+            "What players handed in and nobody has looked at yet.",
+            {f'{{event="{slug}"}}': float(event.get("queue", 0)) for slug, event in world.events().items()},
+        ),
+        _metric(
             "world_flag_on",
             "gauge",
             "0 while this flag is killed.",

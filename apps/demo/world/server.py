@@ -50,7 +50,7 @@ class WorldServer(ThreadingHTTPServer):
             "faults": {name: {"text": text, "active": name in self.world.faults()} for name, text in FAULTS.items()},
             "config": self.world.config(),
             "servers": self.world.servers(),
-            "events": self.world.events(),
+            "events": {slug: self.world.event(slug) for slug in self.world.events()},
             "signals": {
                 "players_online": now.players_online,
                 "error_percent": round(now.error_ratio * 100, 1),
@@ -106,6 +106,8 @@ class WorldHandler(BaseHTTPRequestHandler):
             self._json(200, {"versions": world.config_history()})
         elif path == "/events":
             self._json(200, {"events": world.events()})
+        elif path.startswith("/events/"):
+            self._json(200, world.event(path.removeprefix("/events/")))
         elif path == "/status":
             self._json(200, self.server.status())
         elif path == "/prometheus-rules.yml":
@@ -134,6 +136,8 @@ class WorldHandler(BaseHTTPRequestHandler):
             return Said(200, {"servers": world.invalidate_cache()})
         if path == "/server/reload":
             return Said(200, {"servers": world.reload()})
+        if path.startswith("/events/"):
+            return Said(200, self._post_event(path.removeprefix("/events/"), body))
         if path == "/heal":
             world.heal()
         elif path.startswith("/break/"):
@@ -141,6 +145,15 @@ class WorldHandler(BaseHTTPRequestHandler):
         else:
             raise WorldError(404, f"There is nothing to post to at {path}.")
         return Said(200, {"faults": world.faults()})
+
+    def _post_event(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        slug, _, verb = path.partition("/")
+        if verb == "submissions":
+            return self.server.world.submit(slug)
+        if verb not in {"pause", "resume"}:
+            raise WorldError(404, f"There is nothing to post to at /events/{path}.")
+        message = str(body.get("message") or "")
+        return self.server.world.pause_event(slug, paused=verb == "pause", message=message)
 
     def _expected_version(self, body: dict[str, Any]) -> int:
         found: Any = body.get("version", (self.headers.get("If-Match") or "").strip('W/"'))

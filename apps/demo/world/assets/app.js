@@ -72,6 +72,16 @@ function showSwitches(switches) {
   byId("switches-note").textContent = switches.problem || "This world asks the portal for them each second, by OFREP.";
 }
 
+function showEvents(events) {
+  const rows = Object.values(events).map((event) => {
+    const row = element("li", "", event.state === "paused" ? "bad" : "");
+    row.dataset.event = event.id;
+    row.append(element("b", event.name), element("span", event.state), element("span", event.message, "quiet"));
+    return row;
+  });
+  byId("events").replaceChildren(...rows);
+}
+
 function show(status) {
   for (const place of document.querySelectorAll("[data-signal]")) {
     const value = status.signals[place.dataset.signal];
@@ -93,6 +103,7 @@ function show(status) {
   showFaults(status.faults);
   showAlerts(status);
   showSwitches(status.switches);
+  showEvents(status.events);
 }
 
 async function refresh() {
