@@ -15,6 +15,7 @@ from apps.foundation.errors import Conflict, Forbidden, Invalid
 from apps.state.entities import leases, operations
 from apps.state.entities.comparing import Filter
 from apps.state.entities.models import EntityRestore, RestoreItem, Snapshot
+from apps.state.entities.operations.writing import advance_restore
 from tests import factories
 from tests.state.herd import PORTAL, Herd, compared, confirmed, planned, player, running, source_of, taken, worked
 
@@ -84,18 +85,17 @@ def test_a_worker_killed_after_the_write_does_not_write_twice(herd: Herd, snapsh
     restore = planned(snapshot, "p000003")
     operations.confirm_restore(restore.pk, expected_checksum=restore.checksum, reason="dupes", actor=PORTAL)
 
-    def die(handler: Any) -> bool:
-        EntityRestore.objects.filter(pk=restore.pk).update(fence=99)  # somebody else has it by now
-        herd.behave = None
-        return False
-
-    herd.behave = lambda handler: handler.command == "PUT" and die(handler)
-    operations.advance(EntityRestore, restore.pk)
-    assert items(restore)["p000003"].state == "sending"
+    dead = leases.claim(EntityRestore, restore.pk)
+    assert dead is not None
+    sending = {"state": "sending", "backup": herd.rows["p000003"]["document"], "backup_version": 2}
+    restore.items.update(**sending)  # its backup was stored, its write arrived, and then it died
+    herd.change("p000003", gold=103)
+    assert operations.advance(EntityRestore, restore.pk) == 0  # the lease holds
     EntityRestore.objects.filter(pk=restore.pk).update(lease_until=now() - timedelta(seconds=1))
     done = worked(restore)
-    assert (done.restored_count, len(herd.writes)) == (1, 1)
-    assert items(done)["p000003"].backup["gold"] == 9_999_999
+    assert (done.restored_count, herd.writes) == (1, [])
+    with pytest.raises(leases.Lost):
+        advance_restore(dead)
 
 
 def test_a_lost_answer_to_the_write_is_settled_by_reading(herd: Herd, snapshot: Snapshot) -> None:
