@@ -298,6 +298,8 @@ SPECTACULAR_SETTINGS = {
         "FlagKind": "apps.flags.models.Flag.Kind",
         "FlagType": "apps.flags.models.Flag.Type",
         "FlagChangeState": "apps.flags.models.FlagChange.State",
+        "ExperimentState": "apps.flags.models.Experiment.State",
+        "GuardrailKind": "apps.flags.models.Guardrail.Kind",
         "DifferenceOp": "apps.state.api.serializers.OPS",
         "ConfigVersionOrigin": "apps.state.models.ConfigVersion.Origin",
         "RunbookState": "apps.runbooks.models.Runbook.State",

@@ -6,7 +6,7 @@ from django.contrib.auth.models import AnonymousUser
 
 from apps.catalog.permissions import leads_any_team
 from apps.catalog.queries import is_lead
-from apps.flags.models import Flag, Segment
+from apps.flags.models import Flag, FlagGroupPermission, FlagUserPermission, Segment
 from apps.flags.queries import visible_flags
 from apps.foundation.actor import Actor
 from apps.foundation.errors import Forbidden, NotFound
@@ -61,6 +61,19 @@ def require_add_somewhere(actor: Actor) -> None:
     user = user_of(actor)
     if user is None or not leads_any_team(user):
         require(actor, ADD)
+
+
+def may_change_any(actor: Actor) -> None:
+    """Raise Forbidden for who may change no flag at all, before the request's body is looked at."""
+    user = user_of(actor)
+    held = {"permission__codename": "change_flag"}
+    if user is not None and (
+        FlagUserPermission._default_manager.filter(user=user, **held).exists()
+        or FlagGroupPermission._default_manager.filter(group__in=user.groups.values("pk"), **held).exists()
+    ):
+        return
+    if user is None or not leads_any_team(user):
+        require(actor, CHANGE)
 
 
 def no_such_flag() -> NotFound:

@@ -7,7 +7,15 @@ from datetime import timedelta
 from typing import Any
 
 from apps.catalog.models import Environment, Service, Team
-from apps.flags.operations import create_flag, create_segment, kill, schedule_change
+from apps.flags.models import Experiment
+from apps.flags.operations import (
+    create_experiment,
+    create_flag,
+    create_segment,
+    kill,
+    schedule_change,
+    start_experiment,
+)
 from apps.foundation.actor import Actor
 from apps.foundation.clock import now
 from apps.foundation.subjects import Subject
@@ -70,6 +78,7 @@ def respond(team: Team, service: Service, environment: Environment, incident: In
         "flag_id": flag.pk,
         "segments": segment.pk,
         "flag-changes": change.pk,
+        "experiments": experiment(team, environment).pk,
         "mitigation_id": mitigation.pk,
         "step_id": step.pk,
         "configs": document.pk,
@@ -83,6 +92,23 @@ def respond(team: Team, service: Service, environment: Environment, incident: In
         "secrets": runbooks.set_secret("pipeline", SECRET, actor=PORTAL).pk,
         **review(team, title),
     }
+
+
+def experiment(team: Team, environment: Environment) -> Experiment:
+    """One that runs, on a flag of its own."""
+    flag = create_flag(
+        "storm.reward",
+        environment_id=environment.pk,
+        owner_id=team.pk,
+        name="Storm reward",
+        blast_radius="Rewards are the old ones.",
+        rollback_expectation="At once.",
+        kind="experiment",
+        actor=PORTAL,
+    )
+    halves = {"on": 50, "off": 50}
+    made = create_experiment("abx", flag_id=flag.pk, name="Reward", fallback="off", percents=halves, actor=PORTAL)
+    return start_experiment(made.pk, actor=PORTAL)
 
 
 def review(team: Team, title: str) -> dict[str, Any]:
