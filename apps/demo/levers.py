@@ -82,6 +82,39 @@ ECONOMY = ConfigPlan(
     10,
 )
 
+
+@dataclass(frozen=True, slots=True)
+class EntityPlan:
+    slug: str
+    name: str
+    kind: str
+    description: str
+    service: str
+    environment: str
+    snapshot_every_seconds: int
+
+
+ENTITIES = (
+    EntityPlan(
+        "players",
+        "Players",
+        "player",
+        "Gold, items and progress of every player, as the demo world holds them.",
+        "player-profiles",
+        "production",
+        3600,
+    ),
+    EntityPlan(
+        "villages",
+        "Villages",
+        "village",
+        "Stores, walls and owners of every village, as the demo world holds them.",
+        "game-api",
+        "production",
+        0,
+    ),
+)
+
 BUTTONS = (
     ButtonPlan(
         "roll-economy-back",

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from django.conf import settings
 
 from apps.catalog.models import Environment, Service, Team
-from apps.demo.levers import BUTTONS, ECONOMY, RUNBOOK_OWNER, RUNBOOK_SERVICES, SWITCHES
+from apps.demo.levers import BUTTONS, ECONOMY, ENTITIES, RUNBOOK_OWNER, RUNBOOK_SERVICES, SWITCHES
 from apps.demo.world.game import HEALTHY_CONFIG
 from apps.demo.world.schema import CONFIG_SCHEMA
 from apps.flags.models import Flag
@@ -16,6 +16,8 @@ from apps.foundation.actor import Actor
 from apps.foundation.operations import operation
 from apps.runbooks.models import Mitigation, Runbook
 from apps.runbooks.operations import create_mitigation, load_library
+from apps.state.entities.models import EntitySource
+from apps.state.entities.operations import create_source, edit_source
 from apps.state.models import ConfigDocument
 from apps.state.operations import create_document, edit_document, set_baseline
 
@@ -69,8 +71,31 @@ def seed_config(services: Mapping[str, Service], *, actor: Actor) -> None:
     )
 
 
+@operation
+def seed_entities(services: Mapping[str, Service], *, actor: Actor) -> None:
+    """The world's players and villages as sources of snapshots; those that are there already stay as they are."""
+    known = set(EntitySource.objects.values_list("slug", flat=True))
+    for plan in ENTITIES:
+        if plan.slug not in known:
+            create_source(
+                slug=plan.slug,
+                name=plan.name,
+                kind=plan.kind,
+                description=plan.description,
+                service_id=services[plan.service].pk,
+                environment_id=Environment.objects.get(slug=plan.environment).pk,
+                base_url=f"{settings.WORLD_URL}/{plan.slug}",
+                snapshot_every_seconds=plan.snapshot_every_seconds,
+                actor=actor,
+            )
+
+
 def follow_the_world(*, actor: Actor) -> None:
-    """Let the config point to where the demo world listens now; it may have another port than last time."""
+    """Let config and sources point to where the demo world listens now; it may have another port than last time."""
+    for source in EntitySource.objects.filter(slug__in=[plan.slug for plan in ENTITIES]):
+        there = f"{settings.WORLD_URL}/{source.slug}"
+        if source.base_url.startswith("http://127.0.0.1:") and source.base_url != there:
+            edit_source(source.pk, base_url=there, reason="the demo world listens elsewhere", actor=actor)
     document = ConfigDocument.objects.filter(slug=ECONOMY.slug).first()
     address = f"{settings.WORLD_URL}/config"
     if document is not None and document.source_url.startswith("http://127.0.0.1:") and document.source_url != address:

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from apps.demo.operations.catalog import seed_changes, seed_services, seed_teams
 from apps.demo.operations.integrations import seed_flag_reader, seed_integrations, tell_the_world
-from apps.demo.operations.levers import follow_the_world, seed_config, seed_runbooks, seed_switches
+from apps.demo.operations.levers import follow_the_world, seed_config, seed_entities, seed_runbooks, seed_switches
 from apps.demo.operations.oncall import seed_cover, seed_rotations
 from apps.demo.operations.past import seed_past_incidents
 from apps.demo.operations.people import seed_people
@@ -37,6 +37,7 @@ def seed_demo(*, password: str) -> int:
     seed_changes(services, actor=actor)
     seed_switches(teams, services, actor=actor)
     seed_config(services, actor=actor)
+    seed_entities(services, actor=actor)
     follow_the_world(actor=actor)
     seed_runbooks(teams, services, actor=actor)
     seed_cover(people, actor=actor)

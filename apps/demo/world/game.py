@@ -105,6 +105,11 @@ class World:
         fresh.replace(self._file)
         self._saved_at = self._clock()
 
+    @property
+    def folder(self) -> Path:
+        """Where the world keeps its files."""
+        return self._file.parent
+
     # --- reading -------------------------------------------------------------------------------------------------
 
     def config(self) -> dict[str, Any]:

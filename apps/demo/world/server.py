@@ -8,8 +8,9 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
+from apps.demo.world.folk import Folk
 from apps.demo.world.game import FAULTS, World, WorldError
 from apps.demo.world.ledger import LONGEST_KEY, Asked, Ledger, Said
 from apps.demo.world.metrics import CONTENT_TYPE, render
@@ -41,6 +42,7 @@ class WorldServer(ThreadingHTTPServer):
         self.switches = switches
         self.portal_url = portal_url
         self.ledger = Ledger(world.clock_text)
+        self.folk = Folk(world.folder / "folk.json")
         super().__init__((LOOPBACK, port), WorldHandler)
 
     def status(self) -> dict[str, Any]:
@@ -113,9 +115,30 @@ class WorldHandler(BaseHTTPRequestHandler):
         elif path == "/prometheus-rules.yml":
             self._send(200, prometheus_rules().encode(), "text/plain; charset=utf-8")
         else:
+            self._entities(path)
+
+    def _entities(self, path: str) -> None:
+        """Players and villages as the portal's snapshots ask for them: a page as lines of JSON, or one."""
+        kind, found, key = path.removeprefix("/").partition("/entities")
+        if not found:
             raise WorldError(404, f"There is nothing at {path}.")
+        if key:
+            self._json(200, self.server.folk.one(kind, unquote(key.removeprefix("/"))))
+            return
+        asked = parse_qs(urlsplit(self.path).query)
+        try:
+            limit = int(asked.get("limit", ["100"])[0])
+        except ValueError:
+            raise WorldError(400, "`limit` must be a number.") from None
+        rows, total = self.server.folk.page(kind, asked.get("after", [""])[0], limit)
+        lines = b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+        self._send(200, lines, "application/x-ndjson", total=total)
 
     def _put(self, path: str, body: dict[str, Any]) -> Said:
+        if "/entities/" in path:
+            kind, _, key = path.removeprefix("/").partition("/entities/")
+            folk = self.server.folk
+            return Said(200, folk.put(kind, unquote(key), body.get("document"), expected_version=body.get("version")))
         if path == "/config":
             changed = self.server.world.put_config(
                 body.get("document"),
@@ -132,6 +155,8 @@ class WorldHandler(BaseHTTPRequestHandler):
 
     def _post(self, path: str, body: dict[str, Any]) -> Said:
         world = self.server.world
+        if path == "/players/dupe":
+            return Said(200, {"duped": self.server.folk.dupe()})
         if path == "/cache/invalidate":
             return Said(200, {"servers": world.invalidate_cache()})
         if path == "/server/reload":
@@ -216,7 +241,16 @@ class WorldHandler(BaseHTTPRequestHandler):
     def _json(self, status: int, body: dict[str, Any], *, etag: int | None = None, repeated: bool = False) -> None:
         self._send(status, json.dumps(body).encode(), "application/json", etag=etag, repeated=repeated)
 
-    def _send(self, status: int, body: bytes, kind: str, *, etag: int | None = None, repeated: bool = False) -> None:
+    def _send(
+        self,
+        status: int,
+        body: bytes,
+        kind: str,
+        *,
+        etag: int | None = None,
+        repeated: bool = False,
+        total: int | None = None,
+    ) -> None:
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
@@ -225,6 +259,8 @@ class WorldHandler(BaseHTTPRequestHandler):
         self.send_header("X-Content-Type-Options", "nosniff")
         if etag is not None:
             self.send_header("ETag", f'"{etag}"')
+        if total is not None:
+            self.send_header("X-Total-Count", str(total))
         if repeated:
             self.send_header("Idempotent-Replayed", "true")
         self.end_headers()
