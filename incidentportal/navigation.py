@@ -126,6 +126,7 @@ SIDEBAR: tuple[tuple[str, tuple[Entry, ...]], ...] = (
             Entry("Mitigations", "healing", "runbooks_mitigation_changelist", ("runbooks.view_mitigation",)),
             Entry("Configs", "tune", "state_configdocument_changelist", ("state.view_configdocument",)),
             Entry("Snapshots", "photo_library", "state_entitysource_changelist", ("state.view_entitysource",)),
+            Entry("Experiments", "science", "flags_experiment_changelist", ("flags.view_experiment",)),
             Entry("Segments", "group_work", "flags_segment_changelist", ("flags.view_segment",)),
             Entry("Policies", "rule", "policies_policypack_changelist", ("policies.view_policypack",)),
             Entry("Services", "deployed_code", "catalog_service_changelist", ("catalog.view_service",)),

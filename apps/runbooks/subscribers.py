@@ -106,6 +106,11 @@ def _flag(word: str) -> Callable[[Payload], str]:
     return lambda event: f"{word} {event['name']} in {event['environment']}{_because(event.get('reason', ''))}"
 
 
+def _variant(event: Payload) -> str:
+    where = f"{event['moved']:,} people went to {event['moved_to'] or 'the others'}"
+    return f"Killed variant {event['variant']} of {event['title']}: {where}{_because(event.get('reason', ''))}"
+
+
 def _restored(event: Payload) -> str:
     if not event["changed"]:
         return f"{event['name']} was at version {event['restores_number']} already"
@@ -131,6 +136,7 @@ _TELLERS: dict[str, Callable[[Payload], str]] = {
     "approvals.bypassed": _approval("Emergency bypass of the approval"),
     "flags.killed": _flag("Killed the flag"),
     "flags.brought_back": _flag("Brought back the flag"),
+    "flags.variant_killed": _variant,
     RESTORED: _restored,
 }
 

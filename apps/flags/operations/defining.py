@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from apps.flags.evaluation.definitions import BadDefinition, Definition, Mistake, read_definition, segments_in
-from apps.flags.models import Flag, Segment
+from apps.flags.models import Experiment, Flag, Segment
+from apps.foundation.errors import Conflict
 
 
 def checked_definition(flag: Flag, raw: Any) -> dict[str, Any]:
@@ -68,3 +69,16 @@ def broken_by(flag: Flag, variants: Iterable[str]) -> list[str]:
         for needed in definition.get("prerequisites", ())
         if needed["flag"] == flag.key and not set(needed["variants"]) <= kept
     )
+
+
+def refuse_to_break_an_experiment(flag: Flag, kind: str, variants: Mapping[str, Any]) -> None:
+    """Raise Conflict where an experiment that runs needs a variant that would go, or the kind."""
+    if kind == flag.kind and variants.keys() >= flag.definition["variants"].keys():
+        return
+    running = Experiment.objects.filter(flag=flag, state=Experiment.State.RUNNING).first()
+    if running is None:
+        return
+    gone = sorted(running.percents.keys() - variants.keys())
+    if gone or kind != Flag.Kind.EXPERIMENT:
+        needed = f"the variant {gone[0]}" if gone else "the kind experiment"
+        raise Conflict(f"{running.key} runs on {flag.key} and needs {needed}: end it first.", code="experiment_running")
