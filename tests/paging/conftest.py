@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from itertools import count
 from typing import Any
 
@@ -48,11 +50,18 @@ def path_pack(
     *levels: dict[str, Any], until: str = "acknowledged", repeat: dict[str, Any] | None = None, **more: Any
 ) -> PolicyVersion:
     """The NovaCron pack with another escalation path."""
+    escalation = {"until": until, "path": list(levels), **({"repeat": repeat} if repeat else {}), **more}
+    return pack(_text_with(json.dumps(escalation)))
+
+
+@cache
+def _text_with(escalation: str) -> str:
+    """Written once for each path: hundreds of tests ask for the same few."""
     document = yaml.safe_load(novacron_text())
-    document["escalation"] = {"until": until, "path": list(levels), **({"repeat": repeat} if repeat else {}), **more}
+    document["escalation"] = json.loads(escalation)
     for severity in document["severities"]:
         severity["paging"] = "page" if severity["id"] in {"P0", "P1"} else "notify"
-    return pack(yaml.safe_dump(document, sort_keys=False))
+    return str(yaml.safe_dump(document, sort_keys=False))
 
 
 def two_levels() -> PolicyVersion:
