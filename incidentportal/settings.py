@@ -52,6 +52,9 @@ DRY_RUN_MINUTES = env.number("DRY_RUN_MINUTES", default=60, least=1, most=1440) 
 RUNBOOK_LEASE_SECONDS = env.number("RUNBOOK_LEASE_SECONDS", default=30, least=1, most=3600)
 # The private hosts that runbooks and configs may reach; of a demo its world, also from the command line.
 EGRESS_ALLOW = env.hosts("EGRESS_ALLOW", default=[urlsplit(WORLD_URL).netloc] if DEMO and WORLD_URL else [])
+# Environments, by slug, in which a second person approves what changes a flag's answers.
+FLAG_APPROVAL_ENVIRONMENTS = env.listing("FLAG_APPROVAL_ENVIRONMENTS", default=[])
+FLAG_STALE_DAYS = env.number("FLAG_STALE_DAYS", default=30, least=1, most=3650)  # after which a flag may be one
 FLAG_ORIGINS = env.origins("FLAG_ORIGINS")  # whose pages may ask for flags from the browser
 WEBHOOK_ALLOW_PRIVATE = env.flag("WEBHOOK_ALLOW_PRIVATE", default=False)
 APPRISE_SCHEMES = env.listing("APPRISE_SCHEMES", default=[])  # more of Apprise's services that people may use
@@ -301,6 +304,9 @@ SPECTACULAR_SETTINGS = {
         "ExperimentState": "apps.flags.models.Experiment.State",
         "GuardrailKind": "apps.flags.models.Guardrail.Kind",
         "DifferenceOp": "apps.state.api.serializers.OPS",
+        "EntityJobState": "apps.state.entities.models.Job.State",
+        "SnapshotOrigin": "apps.state.entities.models.Snapshot.Origin",
+        "RestoreItemState": "apps.state.entities.models.RestoreItem.State",
         "ConfigVersionOrigin": "apps.state.models.ConfigVersion.Origin",
         "RunbookState": "apps.runbooks.models.Runbook.State",
         "ExecutionState": "apps.runbooks.models.Execution.State",

@@ -29,6 +29,7 @@ AREAS = (
     "approvals",
     "flags",
     "configs",
+    "entities",
     "runbooks",
     "reviews",
 )
