@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import ssl
+from functools import cache
+
 import httpcore
 import httpx
 
 from apps.foundation.egress.addresses import CheckedBackend, Rule
+
+
+@cache
+def _context() -> ssl.SSLContext:
+    """One for all clients of a process: reading the authorities' certificates takes longer than a request."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
 class CheckedTransport(httpx.HTTPTransport):
@@ -16,10 +25,9 @@ class CheckedTransport(httpx.HTTPTransport):
     """
 
     def __init__(self, allowed: Rule, *, most_connections: int, keep_alive_seconds: float) -> None:
-        super().__init__(trust_env=False)
-        context = httpx.create_ssl_context(trust_env=False)
+        super().__init__(verify=_context(), trust_env=False)
         self._pool = httpcore.ConnectionPool(
-            ssl_context=context,
+            ssl_context=_context(),
             max_connections=most_connections,
             max_keepalive_connections=most_connections if keep_alive_seconds else 0,
             keepalive_expiry=keep_alive_seconds,
