@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ class ButtonPlan:
     name: str
     runbook: str
     description: str
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
 
 SWITCHES = (
@@ -122,8 +124,47 @@ BUTTONS = (
         "economy-rollback",
         "Puts the economy config back to its baseline and proves that the world is well. A second person approves it.",
     ),
+    ButtonPlan(
+        "pause-storm-trails",
+        "Pause the photo contest",
+        "event-pause",
+        "Storm Trails takes nothing more, and its players read why.",
+    ),
+    ButtonPlan(
+        "resume-storm-trails",
+        "Resume the photo contest",
+        "event-resume",
+        "Storm Trails goes on, and its players read so.",
+    ),
+    ButtonPlan(
+        "pause-payments",
+        "Pause payments",
+        "flag-kill",
+        "Closes the checkout: nobody can buy, so no purchase fails.",
+        {"flag": "payments.checkout"},
+    ),
+    ButtonPlan(
+        "freeze-attacks",
+        "Freeze attacks",
+        "flag-kill",
+        "Players fight monsters only; fights that go on end as draws.",
+        {"flag": "combat.attacks"},
+    ),
 )
 
 # Who owns a shipped runbook, and for which services it is offered.
 RUNBOOK_OWNER = "game-platform"
-RUNBOOK_SERVICES = {"economy-rollback": ("game-api", "live-events")}
+RUNBOOK_SERVICES = {
+    "api-performance": ("game-api", "matchmaking"),
+    "data-corruption": ("player-profiles",),
+    "database": ("player-profiles",),
+    "economy-rollback": ("game-api", "live-events"),
+    "event-pause": ("live-events",),
+    "event-resume": ("live-events",),
+    "exploit": ("game-api",),
+    "login-outage": ("game-api",),
+    "payment-failure": ("payments", "shop"),
+    "rate-limiting": ("game-api",),
+    "service-restart": ("game-api", "matchmaking"),
+    "tick-backlog": ("game-api", "matchmaking"),
+}

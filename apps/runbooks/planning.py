@@ -90,7 +90,10 @@ def look(
         looking=True,
         trail=(*above, version.runbook.slug),
     )
-    steps = [vault.mask(_look_at(step, place, context, vault)) for place, step in enumerate(document.steps, start=1)]
+    steps: list[dict[str, Any]] = []
+    for place, step in enumerate(document.steps, start=1):
+        planned = {change["path"]: change["after"] for row in steps for change in row["diff"]}
+        steps.append(vault.mask(_look_at(step, place, replace(context, planned=planned), vault)))
     problems += [f"{step['name']}: {problem}" for step in steps for problem in step["problems"]]
     problems += [*_collisions(steps), *unapproved(document)]
     return _plan(version, parameters, steps, problems, names=names, estimate=_estimate(version, document, steps))

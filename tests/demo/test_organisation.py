@@ -181,6 +181,17 @@ def test_the_button_of_the_rollback_is_there_and_leads_to_an_active_runbook() ->
     assert plan.steps, "the plan is told although the world does not answer"
 
 
+def test_payments_attacks_and_the_photo_contest_have_a_button_each() -> None:
+    buttons = Mitigation.objects.exclude(slug="roll-economy-back").select_related("runbook__active_version")
+    plans = {
+        row.slug: look(row.runbook.active_version, row.parameters, incident_id=None, actor=Actor.system())
+        for row in buttons
+        if row.runbook.active_version
+    }
+    assert set(plans) == {"pause-storm-trails", "resume-storm-trails", "pause-payments", "freeze-attacks"}
+    assert [item["key"] for item in plans["pause-payments"].targets] == ["payments.checkout@production"]
+
+
 def test_one_review_is_closed_one_waits_and_one_promise_is_overdue() -> None:
     assert sorted(Review.objects.values_list("state", flat=True)) == ["closed", "closed", "in_review"]
     assert ActionItem.objects.filter(state="open", due_at__lt=now()).count() == 1

@@ -10,10 +10,16 @@ from django.core.management import CommandError, call_command
 
 from apps.approvals.models import ApprovalRequest
 from apps.approvals.operations import approve, refuse
+from apps.demo.world.game import World
 from apps.runbooks.management import following
 from apps.runbooks.models import DryRun, Execution, Runbook
+from tests.demo.test_world_http import port, world
 from tests.factories import actor, incident, person
 from tests.runbooks.rehearsal import FAILS, MAYBE, SCRIPT, commander, runbook, step
+from tests.runbooks.test_library import text_of
+from tests.runbooks.writing import runbook as written
+
+__all__ = ["port", "world"]
 
 pytestmark = pytest.mark.django_db
 
@@ -168,3 +174,34 @@ def test_ctrl_c_leaves_it_to_the_workers() -> None:
 def test_it_works_with_connections_of_its_own() -> None:
     book()
     assert rollback("--force")[0] == 0
+
+
+# --- event_pause, event_resume ------------------------------------------------------------------------------------
+
+
+def switch(verb: str, *arguments: str) -> tuple[int, str]:
+    """The exit code of `event_pause storm-trails` and the like, and everything it said."""
+    out = StringIO()
+    commander()
+    try:
+        call_command(verb, *arguments, "--as", "cora", stdout=out)
+    except CommandError as error:
+        return error.returncode, f"{out.getvalue()}{error}"
+    return 0, out.getvalue()
+
+
+def test_an_event_is_paused_and_resumed_by_its_name(port: int, world: World, settings: Any) -> None:
+    settings.EGRESS_ALLOW = [f"127.0.0.1:{port}"]
+    for slug in ("event-pause", "event-resume"):
+        written(text_of(slug, port), slug=slug)
+    code, said = switch("event_pause", "storm-trails", "--dry-run")
+    assert (code, world.event("storm-trails")["state"]) == (0, "active")
+    assert '~ events.storm-trails.state: "active" → "paused"' in said
+    code, said = switch("event_pause", "storm-trails", "--force", "--param", "message=Back soon.")
+    assert (code, world.event("storm-trails")["state"]) == (0, "paused")
+    assert ("Succeeded after 0 min" in said, world.event("storm-trails")["message"]) == (True, "Back soon.")
+    assert switch("event_resume", "storm-trails", "--force")[0] == 0
+    assert world.event("storm-trails")["state"] == "active"
+    code, said = switch("event_pause", "nothing", "--force")
+    assert (code, "no event `nothing`" in said) == (3, True)
+    assert switch("event_pause", "a b", "--force")[0] == 2

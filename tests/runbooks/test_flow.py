@@ -200,9 +200,10 @@ def test_rings_are_refused_when_they_are_saved_and_floors_beyond_the_third() -> 
     three = runbook(sub(two))
     with pytest.raises(InvalidRunbook, match="at most 3 runbooks"):
         runbook(sub(three))
+    named = {"kind": "sub_runbook", "with": {"runbook": "{{ params.x }}"}}
+    text = text_of(named, parameters={"properties": {"x": {}}})
     with pytest.raises(InvalidRunbook, match="written out"):
-        named = {"kind": "sub_runbook", "with": {"runbook": "{{ params.x }}"}}
-        save_version(one.pk, text_of(named, parameters={"properties": {"x": {}}}), actor=PORTAL)
+        save_version(one.pk, text, actor=PORTAL)
 
 
 def test_a_ring_that_came_about_in_another_way_is_refused_in_the_dry_run_and_at_work() -> None:

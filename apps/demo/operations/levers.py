@@ -114,4 +114,12 @@ def seed_runbooks(teams: Mapping[str, Team], services: Mapping[str, Service], *,
     for plan in BUTTONS:
         runbook = Runbook.objects.filter(slug=plan.runbook, active_version__isnull=False).first()
         if runbook is not None and plan.slug not in known:
-            create_mitigation(plan.slug, plan.name, runbook_id=runbook.pk, description=plan.description, actor=actor)
+            create_mitigation(
+                plan.slug,
+                plan.name,
+                runbook_id=runbook.pk,
+                parameters=dict(plan.parameters),
+                description=plan.description,
+                position=BUTTONS.index(plan),
+                actor=actor,
+            )

@@ -52,7 +52,8 @@ class StepContext:
     approved plan, with the checksums that held when it was approved. `started_at` is when this step first began,
     across attempts and calls. `team_id` is the runbook's owner. `looking` is true in a dry run: outcomes of earlier
     steps are then only marks. `results` maps the slugs of all steps that are over to succeeded, failed or skipped;
-    `trail` are the slugs of the runbooks that run this one, the uppermost first, and its own.
+    `trail` are the slugs of the runbooks that run this one, the uppermost first, and its own. In a dry run `planned`
+    are the values, by the paths of their diffs, that earlier steps will have changed by then.
     """
 
     parameters: Mapping[str, Any]
@@ -74,6 +75,7 @@ class StepContext:
     looking: bool = False
     results: Mapping[str, str] = field(default_factory=dict)
     trail: Sequence[str] = ()
+    planned: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

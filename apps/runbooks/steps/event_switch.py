@@ -68,7 +68,8 @@ class EventPause(StepKind):
         found, problem = None, refusal(options.url)
         if not problem:
             found, problem = _asked(options, min(LOOK_SECONDS, context.timeout_seconds))
-        state = str(found["state"]) if found else ""
+        live = str(found["state"]) if found else ""
+        state = str(context.planned.get(f"events.{options.event}.state", live))
         if found and state not in {"active", "paused"}:
             problem = f"{options.event} is {state}: only an active or paused event can be paused or resumed."
         changes = bool(found) and not problem and state != self.wanted
@@ -82,7 +83,7 @@ class EventPause(StepKind):
             request=self._request(options, "set when it is executed" if context.looking else context.idempotency_key),
             diff=diff,
             problems=[problem] if problem else [],
-            targets=[{"kind": TARGET, "key": options.key, "before": state, "after": self.wanted, "version": ""}],
+            targets=[{"kind": TARGET, "key": options.key, "before": live, "after": self.wanted, "version": ""}],
             estimate_seconds=2,
         )
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import StringConstraints, model_validator
 
 from apps.flags import operations
 from apps.flags.models import Flag
@@ -35,13 +35,16 @@ _DONE = {"kill": "killed", "bring_back": "brought back", "serve": "serves someth
 
 
 class FlagChangeOptions(Options):
-    """`with` of a `flag_change`. `serve` is a variant or `{split: […]}`; `expected` the version that must be live."""
+    """`with` of a `flag_change`. `serve` is a variant or `{split: […]}`.
+
+    `expected` is the state, or what is served, that must be there, unless what is wanted is there already.
+    """
 
     flag: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,100}$")]
     environment: Annotated[str, StringConstraints(pattern=r"^[-a-zA-Z0-9_]{1,60}$")]
     do: Literal["kill", "bring_back", "serve"]
     serve: str | dict[str, Any] | None = None
-    expected: Annotated[int, Field(ge=1)] | None = None
+    expected: str | dict[str, Any] | None = None
 
     @model_validator(mode="after")
     def _what_is_served(self) -> FlagChangeOptions:
@@ -71,12 +74,10 @@ class FlagChange(StepKind):
         if flag is None:
             problem = f"There is no flag `{options.flag}` in `{options.environment}`."
             return Preview(text=problem, problems=[problem])
-        before, after = flag.definition["serve"], options.serve
-        if options.do != "serve":
-            before, after = str(flag.state), str(_STATES[options.do])
+        place = f"{options.key}.{'serve' if options.do == 'serve' else 'state'}"
+        before, after = context.planned.get(place, _now(flag, options)), _goal(options)
         problem = _problem(flag, options)
         changes = before != after and not problem
-        place = f"{options.key}.{'serve' if options.do == 'serve' else 'state'}"
         diff = [{"path": place, "op": "changed", "before": before, "after": after}] if changes else []
         return Preview(
             text=problem or _told(flag, options, changes=changes),
@@ -90,16 +91,14 @@ class FlagChange(StepKind):
         flag = flag_of(options)
         if flag is None:
             return Outcome("failed", error=f"There is no flag `{options.flag}` in `{options.environment}`.")
-        seen = approved(context, TARGET, options.key)
-        # A kill is right whatever has happened meanwhile; anything else would undo what somebody just decided.
-        if options.do != "kill" and options.expected is None and seen is not None and seen != _seen(flag):
+        before = _now(flag, options)
+        if _is_overtaken(flag, options, context):
             return Outcome("failed", error=f"{flag.name} was changed after this was looked at: it stays as it is.")
-        before = flag.definition["serve"] if options.do == "serve" else str(flag.state)
         try:
             done = _do(flag, options, context)
         except DomainError as error:
             return Outcome("failed", error=error.message)
-        after = done.definition["serve"] if options.do == "serve" else str(done.state)
+        after = _now(done, options)
         changed = done.version != flag.version
         context.log(f"{flag.name} in {options.environment} {_DONE[options.do] if changed else 'was so already'}.")
         data = {"flag": options.flag, "environment": options.environment, "changed": changed, "version": done.version}
@@ -110,7 +109,7 @@ class FlagChange(StepKind):
     ) -> tuple[str, dict[str, Any]] | None:
         if not data.get("changed"):
             return None
-        back: dict[str, Any] = {"flag": options.flag, "environment": options.environment, "expected": data["version"]}
+        back: dict[str, Any] = {"flag": options.flag, "environment": options.environment, "expected": data["after"]}
         if options.do == "serve":
             return self.name, {**back, "do": "serve", "serve": data["before"]}
         if data["before"] == Flag.State.DISABLED:
@@ -155,12 +154,34 @@ def _do(flag: Flag, options: FlagChangeOptions, context: StepContext) -> Flag:
     about = Subject(INCIDENT, str(context.incident_id)) if context.incident_id is not None else None
     actor = acting(context)
     if options.do == "kill":
-        return operations.kill(flag.pk, reason=reason, about=about, expected_version=options.expected, actor=actor)
+        return operations.kill(flag.pk, reason=reason, about=about, actor=actor)
     if options.do == "bring_back":
-        return operations.bring_back(flag.pk, reason=reason, expected_version=options.expected, actor=actor)
+        return operations.bring_back(flag.pk, reason=reason, expected_version=flag.version, actor=actor)
     rules = {**flag.definition, "serve": options.serve}
-    expected = options.expected or flag.version
-    return operations.edit_flag(flag.pk, definition=rules, reason=reason, expected_version=expected, actor=actor)
+    return operations.edit_flag(flag.pk, definition=rules, reason=reason, expected_version=flag.version, actor=actor)
+
+
+def _now(flag: Flag, options: FlagChangeOptions) -> Any:
+    return flag.definition["serve"] if options.do == "serve" else str(flag.state)
+
+
+def _goal(options: FlagChangeOptions) -> Any:
+    return options.serve if options.do == "serve" else str(_STATES[options.do])
+
+
+def _is_overtaken(flag: Flag, options: FlagChangeOptions, context: StepContext) -> bool:
+    """Whether somebody changed the flag meanwhile, so that this would undo what they decided.
+
+    What earlier steps of the execution did counts as looked at, and a kill is right whatever has happened.
+    """
+    if options.expected is not None:
+        return bool(_now(flag, options) not in (options.expected, _goal(options)))
+    seen = approved(context, TARGET, options.key)
+    own = (options.flag, options.environment)
+    mine = [row for row in context.outcomes.values() if (row.get("flag"), row.get("environment")) == own]
+    if mine:
+        return options.do != "kill" and flag.version != max(row.get("version", 0) for row in mine)
+    return options.do != "kill" and seen is not None and seen != _seen(flag)
 
 
 def _seen(flag: Flag) -> str:
