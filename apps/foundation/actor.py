@@ -41,10 +41,13 @@ class Actor:
         return {"kind": self.kind, "name": self.name, "user_id": self.user_id, "via": self.via}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Acting:
+    """Who does what is running, and why. `account` is kept here by whoever looks it up first."""
+
     actor: Actor
     reason: str
+    account: Any = None
 
 
 _acting: ContextVar[Acting | None] = ContextVar("portal_acting", default=None)

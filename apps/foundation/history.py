@@ -16,11 +16,15 @@ def _history_user(instance: Any, request: Any = None, **kwargs: Any) -> Any:
     """The account that signs a history row: the actor's, else the request's, else the portal's own."""
     users = get_user_model()._default_manager
     running = current_acting()
-    if running is not None and running.actor.user_id is not None:
-        return users.filter(pk=running.actor.user_id).first()
-    if running is None and request is not None and getattr(request.user, "is_authenticated", False):
-        return request.user
-    return users.filter(username=PORTAL_USERNAME).first()
+    if running is None:
+        if request is not None and getattr(request.user, "is_authenticated", False):
+            return request.user
+        return users.filter(username=PORTAL_USERNAME).first()
+    if running.account is None:  # asked once for all rows of an operation
+        user_id = running.actor.user_id
+        mine = users.filter(username=PORTAL_USERNAME) if user_id is None else users.filter(pk=user_id)
+        running.account = mine.first()
+    return running.account
 
 
 class TrackedHistory(HistoricalRecords):
