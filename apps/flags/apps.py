@@ -12,8 +12,10 @@ class FlagsConfig(AppConfig):
 
     def ready(self) -> None:
         """Tell how flags and segments are titled, linked and seen, and what is done at its time."""
-        from apps.engine.registry import register_timer_kind
-        from apps.flags import experiment_queries, queries, timers
+        from apps.approvals.registry import register_display
+        from apps.engine.registry import Invariant, register_invariant, register_timer_kind
+        from apps.flags import experiment_queries, previews, queries, subscribers, timers
+        from apps.flags.operations.reporting import keep_reporting
         from apps.foundation.subjects import SubjectKind, register_subject
 
         register_subject(SubjectKind(queries.FLAG, queries.flag_titles, queries.flag_url, queries.visible_flag_keys))
@@ -27,5 +29,10 @@ class FlagsConfig(AppConfig):
                 experiment_queries.visible_experiment_keys,
             )
         )
-        for kind in (timers.KIND, timers.HELD_KIND, timers.RATIO_KIND):
+        changes = (queries.change_titles, queries.change_url, queries.visible_change_keys)
+        register_subject(SubjectKind(queries.CHANGE, *changes))
+        register_display(queries.CHANGE, "flags/approval.html", previews.proposal_context)
+        subscribers.register()
+        register_invariant(Invariant("the report on stale flags is to come", keep_reporting))
+        for kind in (timers.KIND, timers.STALE_KIND, timers.HELD_KIND, timers.RATIO_KIND):
             register_timer_kind(kind)

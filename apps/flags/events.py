@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from apps.engine.events import DomainEvent
 
@@ -83,6 +83,16 @@ class FlagChangeFailed(FlagChangeEvent):
     """It was due and could not be done; `reason` says why. The flag answers as before."""
 
     kind: ClassVar[str] = "flags.change_failed"
+
+
+@dataclass(frozen=True)
+class StaleFlagsFound(DomainEvent):
+    """Once a day, where there are any: of up to 100 flags `key`, `environment`, `team` and `why` they are stale."""
+
+    kind: ClassVar[str] = "flags.stale_found"
+
+    count: int
+    flags: list[dict[str, Any]]
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from apps.people.models import User
 
 FLAG = "flag"
 SEGMENT = "segment"
+CHANGE = "flag_change"
 # Each process asks for changes every half second; a busy one gets round to it within this.
 SEEN_EVERYWHERE_SECONDS = 2
 _LONGEST_VALUE = 120
@@ -182,13 +183,39 @@ def visible_changes(user: User | AnonymousUser) -> QuerySet[FlagChange]:
 def coming_changes(flag: Flag) -> list[tuple[FlagChange, str]]:
     """What waits for its time and what failed in the last week, the next first, in words."""
     failed = Q(state=FlagChange.State.FAILED, finished_at__gte=now() - timedelta(days=7))
-    rows = flag.changes.filter(Q(state=FlagChange.State.WAITING) | failed).select_related("created_by")
+    coming = Q(state__in=[FlagChange.State.PROPOSED, FlagChange.State.WAITING])
+    rows = flag.changes.filter(coming | failed).select_related("created_by")
     return [(row, change_in_words(row)) for row in rows]
+
+
+def proposal_subject(change: FlagChange) -> Subject:
+    """What a request for approval is about."""
+    return Subject(CHANGE, str(change.pk))
+
+
+def change_titles(keys: Iterable[str]) -> dict[str, str]:
+    """What changes would do, by their text keys, in one query."""
+    numbers = [int(key) for key in keys if key.isdecimal()]
+    rows = FlagChange.objects.filter(pk__in=numbers).select_related("flag__environment")
+    return {str(row.pk): f"Flag {row.flag}: {change_in_words(row)}" for row in rows}
+
+
+def change_url(key: str) -> str:
+    """Where a change's page is."""
+    return reverse("admin:flags_flagchange_change", args=[key])
+
+
+def visible_change_keys(user: Any) -> QuerySet[Any, Any]:
+    """Text keys of the changes that `user` may see."""
+    rows = visible_changes(user).select_related(None).order_by()
+    return rows.annotate(text_key=Cast("pk", CharField())).values_list("text_key", flat=True)
 
 
 def change_in_words(change: FlagChange) -> str:
     """What will happen, for a table."""
     wanted = change.change
+    if "needs_approval" in wanted:
+        return "Nobody need approve its changes any more."
     if "state" in wanted:
         return {"on": "It is switched on.", "killed": "It is killed.", "disabled": "It is disabled."}[wanted["state"]]
     if "definition" in wanted:

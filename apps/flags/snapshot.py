@@ -120,7 +120,15 @@ class _Flag:
         found = self._answers.get(outcome)
         if found is None:
             said = self.evaluation(outcome)
-            found = self._answers[outcome] = Answered(orjson.dumps(_words(said, outcome)), said.error)
+            body = orjson.dumps(_words(said, outcome))
+            found = self._answers[outcome] = Answered(body, said.error, self.key, outcome.variant or "")
+        return found
+
+    def given(self) -> list[Answered]:
+        """The answers that were given since this was asked last."""
+        found = [each for each in list(self._answers.values()) if each.was_given]
+        for each in found:
+            each.was_given = False
         return found
 
 
@@ -145,18 +153,29 @@ def _definition_of(row: Row) -> Definition | None:
         return None
 
 
-class Answered(NamedTuple):
-    """An answer as bytes; `error` is the protocol's code where there is no value to give."""
+class Answered:
+    """An answer as bytes; `error` is the protocol's code where there is no value to give.
 
-    body: bytes
-    error: str
+    `was_given` since the uses were last counted.
+    """
+
+    __slots__ = ("body", "error", "key", "variant", "was_given")
+
+    def __init__(self, body: bytes, error: str, key: str, variant: str) -> None:
+        self.body, self.error, self.key, self.variant = body, error, key, variant
+        self.was_given = False
 
 
-class Bulk(NamedTuple):
+class Bulk:
     """The answers of all flags, without the brace that ends the object, and their tag."""
 
-    body: bytes
-    tag: str
+    __slots__ = ("body", "parts", "tag", "was_given")
+
+    def __init__(self, parts: Sequence[Answered]) -> None:
+        self.parts = tuple(parts)
+        self.body = b'{"flags":[%b]' % b",".join(each.body for each in parts)
+        self.tag = f'"{hashlib.sha256(self.body).hexdigest()[:32]}"'
+        self.was_given = False
 
 
 class Environment:
@@ -191,19 +210,32 @@ class Environment:
         made = self._bulks.get(same)
         if made is None:
             if len(self._bulks) >= MOST_BULKS:
+                self._keep_uses()
                 self._bulks.clear()
-            made = self._bulks[same] = _bulk(each.body for each in found)
+                self.polled.clear()
+            made = self._bulks[same] = Bulk(found)
         return made
+
+    def _keep_uses(self) -> None:
+        for bulk in list(self._bulks.values()):
+            if bulk.was_given:
+                bulk.was_given = False
+                for part in bulk.parts:
+                    part.was_given = True
+
+    def take_uses(self) -> dict[str, set[str]]:
+        """Which variants of which flags were given since this was asked last; one who got none counts as empty."""
+        self._keep_uses()
+        found: dict[str, set[str]] = {}
+        for flag in self._flags.values():
+            for each in flag.given():
+                found.setdefault(flag.key, set()).add(each.variant)
+        return found
 
     def evaluate(self, key: str, context: Mapping[str, Any]) -> Evaluation | None:
         """The same for our own programs: a value instead of bytes."""
         flag = self._flags.get(key)
         return None if flag is None else flag.evaluation(flag.answer(context, self._flags))
-
-
-def _bulk(bodies: Iterable[bytes]) -> Bulk:
-    body = b'{"flags":[%b]' % b",".join(bodies)
-    return Bulk(body, f'"{hashlib.sha256(body).hexdigest()[:32]}"')
 
 
 class Snapshot:
@@ -233,6 +265,12 @@ class Snapshot:
     def environment(self, slug: str | None) -> Environment | None:
         """The answers of one environment, of the first one without a slug; None for an unknown one."""
         return self._compiled.get(slug) if slug else self._default
+
+    def take_uses(self) -> dict[tuple[str, str], set[str]]:
+        """Which variants were given since this was asked last, by environment and flag."""
+        return {
+            (slug, key): variants for slug, each in self._compiled.items() for key, variants in each.take_uses().items()
+        }
 
     def tag(self, slug: str) -> str:
         """Another one whenever anything about an environment's flags is; empty for an unknown one."""

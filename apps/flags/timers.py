@@ -9,9 +9,11 @@ from apps.engine.registry import DueTimer, Locked, TimerKind
 from apps.engine.timers import NewTimer, schedule_many
 from apps.flags.models import AllocationEpoch, Experiment, FlagChange, SampleRatio
 from apps.flags.operations.allocating import HELD_TIMER
+from apps.flags.operations.approving import CHANGE_TIMER
 from apps.flags.operations.experiments import RATIO_TIMER
 from apps.flags.operations.exposing import hold_late, look_at_ratios
-from apps.flags.operations.scheduling import CHANGE_TIMER, do_changes
+from apps.flags.operations.reporting import STALE_TIMER, report_stale
+from apps.flags.operations.scheduling import do_changes
 from apps.foundation.clock import now
 
 
@@ -34,6 +36,23 @@ def fire(due: Sequence[DueTimer]) -> None:
 
 
 KIND = TimerKind(name=CHANGE_TIMER, lock=lock, exists=exists, fire=fire)
+
+
+# --- the daily report ---
+
+
+def fire_report(due: Sequence[DueTimer]) -> None:
+    """One report, however many are due."""
+    report_stale()
+
+
+STALE_KIND = TimerKind(
+    name=STALE_TIMER,
+    lock=lambda keys: {key: Locked(None, 1) for key in keys},
+    exists=set,
+    fire=fire_report,
+    queue="bulk",
+)
 
 
 # --- experiments ---

@@ -14,6 +14,7 @@ from apps.flags.admin.forms import ReasonForm
 from apps.flags.models import FlagChange
 from apps.flags.operations.scheduling import needed_for
 from apps.flags.permissions import user_may
+from apps.flags.previews import proposal_shown
 from apps.flags.queries import change_in_words, visible_changes, visible_flags
 from apps.people.admin.base import PortalModelAdmin
 from apps.people.models import User
@@ -35,12 +36,22 @@ class FlagChangeAdmin(PortalModelAdmin):
         "reason",
         "state",
         "detail",
+        "approval",
         "created_by",
         "created_at",
         "finished_at",
     )
     readonly_fields = fields
     actions_detail: ClassVar[Any] = ("withdraw",)
+    change_form_before_template = "flags/proposal.html"
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        row = self.get_object(request, object_id)
+        shown = {"proposal": proposal_shown(row)} if row is not None else {}
+        found: HttpResponse = super().change_view(request, object_id, form_url, {**shown, **(extra_context or {})})
+        return found
 
     def visible_to(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return visible_changes(request.user)
@@ -70,7 +81,7 @@ class FlagChangeAdmin(PortalModelAdmin):
 
     def has_withdraw_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
         row = self.get_object(request, str(object_id)) if object_id else None
-        if row is None or row.state != FlagChange.State.WAITING:
+        if row is None or row.state not in (FlagChange.State.WAITING, FlagChange.State.PROPOSED):
             return False
         return user_may(request.user, needed_for(row.change), row.flag)
 

@@ -5,31 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import yaml
 from django import forms
 from unfold.widgets import UnfoldAdminTextareaWidget
 
 from apps.flags.evaluation.definitions import BadDefinition, place_text
+from apps.flags.yaml_texts import as_yaml
 from apps.policies.documents import Document, read
 
 _LOOK = {"rows": 16, "spellcheck": "false", "autocomplete": "off", "wrap": "off", "style": "font-family: monospace"}
-
-
-class _Dumper(yaml.SafeDumper):
-    """Lists and mappings of scalars stay on one line, as people write them."""
-
-
-def _written_short(dumper: yaml.SafeDumper, found: dict[Any, Any]) -> yaml.Node:
-    plain = all(not isinstance(value, dict | list) for value in found.values())
-    return dumper.represent_mapping("tag:yaml.org,2002:map", found.items(), flow_style=plain and len(found) <= 4)  # noqa: PLR2004  # what fits a line
-
-
-_Dumper.add_representer(dict, _written_short)
-
-
-def as_yaml(definition: Any) -> str:
-    """A definition as text."""
-    return yaml.dump(definition, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
 
 
 class DefinitionField(forms.CharField):

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from simple_history.template_utils import HistoricalRecordContextHelper
-from unfold.decorators import action, display
-from unfold.enums import ActionVariant
+from unfold.decorators import display
 
 from apps.catalog.admin.grants import save_grants
 from apps.catalog.admin.saving import OperatingAdmin, given_reason
@@ -18,20 +17,23 @@ from apps.catalog.models import Environment, Team
 from apps.catalog.permissions import leads_any_team
 from apps.catalog.queries import led_team_ids, team_ids_of, visible_services
 from apps.flags import operations
-from apps.flags.admin.forms import ANSWERS, TEXTS, FlagForm, KillForm, ReasonForm, RolloutForm, TryForm
+from apps.flags.admin.buttons import FlagButtons
+from apps.flags.admin.filters import StaleFilter
+from apps.flags.admin.forms import ANSWERS, TEXTS, FlagForm
 from apps.flags.admin.grants import FlagGroupGrants, FlagUserGrants
+from apps.flags.admin.proposing import propose, what_to_propose
 from apps.flags.models import Flag
-from apps.flags.permissions import ADD, CHANGE, KILL, user_may
+from apps.flags.operations.approving import demands_approval
+from apps.flags.permissions import ADD, CHANGE, user_may
 from apps.flags.queries import (
     about_of,
     coming_changes,
     knows_why,
     preview_kill,
-    tried_in_words,
-    try_out,
     visible_flags,
     with_about_shown,
 )
+from apps.flags.staleness import why_stale
 from apps.foundation.subjects import is_visible, subject_title, subject_url
 from apps.people.admin.base import request_actor
 from apps.people.models import User
@@ -55,19 +57,21 @@ class _Changes(HistoricalRecordContextHelper):
 
 
 @admin.register(Flag)
-class FlagAdmin(OperatingAdmin):
+class FlagAdmin(FlagButtons, OperatingAdmin):
     """Managers and leads describe flags; the state has buttons, which ask why."""
 
     form = FlagForm
-    list_display = ("switch", "key", "name", "kind", "environment", "owner", "reason", "state_changed_at", "changed_by")
+    list_display = (
+        *("switch", "key", "name", "kind", "environment", "owner", "reason", "state_changed_at", "changed_by"),
+        "staleness",
+    )
     list_display_links = ("key",)
-    list_filter = ("environment", "state", "kind", "owner", "services")
+    list_filter = ("environment", "state", "kind", StaleFilter, "owner", "services")
     search_fields = ("key", "name", "description", "owner__name")
     ordering = ("environment__position", "environment__name", "key")
     list_before_template = "flags/environments.html"
     change_form_before_template = "flags/switch.html"
     inlines: ClassVar[list[Any]] = [FlagUserGrants, FlagGroupGrants]
-    actions_detail: ClassVar[Any] = ("kill", "bring_back", "try_it", "rollout", "disable", "enable")
 
     # --- who sees which ---
 
@@ -75,7 +79,7 @@ class FlagAdmin(OperatingAdmin):
         return queryset
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        rows = visible_flags(request.user).select_related("environment", "owner", "state_changed_by")
+        rows = visible_flags(request.user).select_related("environment", "owner", "state_changed_by", "use")
         return with_about_shown(rows, request.user).order_by(*self.ordering)
 
     def has_module_permission(self, request: HttpRequest) -> bool:
@@ -150,10 +154,13 @@ class FlagAdmin(OperatingAdmin):
 
     def update(self, request: HttpRequest, obj: Any, form: Any) -> Flag:
         changed, given = set(form.changed_data), form.cleaned_data
-        if not changed & {"owner", "services", "kind", "definition", "expires_on", *TEXTS}:
+        if not changed & {"owner", "services", "kind", "definition", "expires_on", "needs_approval", *TEXTS}:
             return obj  # type: ignore[no-any-return]  # the form's own row: only its grants were touched
-        return operations.edit_flag(
+        proposed = what_to_propose(obj.pk, changed, given)
+        changed -= proposed.keys()
+        edited = operations.edit_flag(
             obj.pk,
+            needs_approval=given["needs_approval"] if "needs_approval" in changed else None,
             owner_id=given["owner"].pk if "owner" in changed else None,
             service_ids=self._service_ids(request, obj, given["services"]) if "services" in changed else None,
             kind=given["kind"] if "kind" in changed else None,
@@ -163,6 +170,9 @@ class FlagAdmin(OperatingAdmin):
             actor=request_actor(request),
             **{name: given[name] for name in TEXTS if name in changed},
         )
+        if proposed:
+            propose(request, obj.pk, proposed, given_reason(request))
+        return edited
 
     @staticmethod
     def _service_ids(request: HttpRequest, flag: Flag, chosen: Any) -> list[int]:
@@ -182,6 +192,10 @@ class FlagAdmin(OperatingAdmin):
     @display(description="Why")
     def reason(self, flag: Flag) -> str:
         return (getattr(flag, "about_is_shown", False) and flag.state_reason) or "–"
+
+    @display(description="Stale")
+    def staleness(self, flag: Flag) -> str:
+        return ", ".join(sorted(why_stale(flag))) or "–"
 
     @display(description="By")
     def changed_by(self, flag: Flag) -> str:
@@ -221,6 +235,8 @@ class FlagAdmin(OperatingAdmin):
             "reason": flag.state_reason if about is None or may_know else "",
             "preview": preview_kill(flag, user=request.user),
             "changes": coming_changes(flag),
+            "stale": why_stale(flag).values(),
+            "guarded": demands_approval(flag),
             "about": subject_title(about) if about and may_know else "",
             "about_url": subject_url(about) if about and may_know else "",
         }
@@ -234,148 +250,3 @@ class FlagAdmin(OperatingAdmin):
             if not knows_why(record, request.user):
                 record.history_change_reason = ""
         super().set_history_delta_changes(request, historical_records, *args)
-
-    # --- the buttons ---
-
-    def _offers(self, request: HttpRequest, object_id: str | None, permission: str, *states: str) -> bool:
-        """Whether a button makes sense: asked for each of four, the row read once for a page."""
-        known: dict[str, Flag | None] = request.__dict__.setdefault("portal_switches", {})
-        key = str(object_id or "")
-        if key not in known:
-            known[key] = self.get_object(request, key) if key else None
-        flag = known[key]
-        return flag is not None and flag.state in states and user_may(request.user, permission, flag)
-
-    def has_kill_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
-        return self._offers(request, object_id, KILL, Flag.State.ON, Flag.State.DISABLED)
-
-    def has_bring_back_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
-        return self._offers(request, object_id, KILL, Flag.State.KILLED)
-
-    def has_disable_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
-        return self._offers(request, object_id, CHANGE, Flag.State.ON)
-
-    def has_enable_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
-        return self._offers(request, object_id, CHANGE, Flag.State.DISABLED)
-
-    @action(
-        description="Kill",
-        icon="power_settings_new",
-        variant=ActionVariant.DANGER,
-        permissions=["kill"],
-        dialog={"title": "Kill this flag?", "form_class": KillForm, "form_submit_text": "Kill it"},
-    )
-    def kill(self, request: HttpRequest, form: KillForm, object_id: str) -> HttpResponse:
-        return self.press(
-            request,
-            operations.kill,
-            object_id,
-            reason=form.cleaned_data["reason"],
-            done="Killed: every program gets that within 2 seconds.",
-        )
-
-    @action(
-        description="Bring back",
-        icon="power",
-        variant=ActionVariant.SUCCESS,
-        permissions=["bring_back"],
-        dialog={
-            "title": "Bring it back?",
-            "description": "It answers as before the kill, in every process within 2 seconds.",
-            "form_class": ReasonForm,
-            "form_submit_text": "Bring it back",
-        },
-    )
-    def bring_back(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
-        return self.press(
-            request,
-            operations.bring_back,
-            object_id,
-            reason=form.cleaned_data["reason"],
-            done="It answers as before the kill.",
-        )
-
-    def has_try_it_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
-        return bool(object_id)
-
-    @action(
-        description="Try it",
-        icon="science",
-        permissions=["try_it"],
-        dialog={
-            "title": "What would it answer?",
-            "description": "Nothing is changed.",
-            "form_class": TryForm,
-            "form_submit_text": "Try",
-        },
-    )
-    def try_it(self, request: HttpRequest, form: TryForm, object_id: str) -> HttpResponse:
-        flag = self.get_object(request, object_id)
-        if flag is not None:
-            messages.info(request, tried_in_words(try_out(flag, form.cleaned_data["context"])))
-        return self.go_to_row(request, object_id)
-
-    def has_rollout_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
-        return self._offers(request, object_id, CHANGE, *Flag.State.values)
-
-    @action(
-        description="Roll out",
-        icon="moving",
-        permissions=["rollout"],
-        dialog={
-            "title": "Roll out in steps",
-            "description": "Ever more of those whom no rule meets get the variant; whoever has it keeps it.",
-            "form_class": RolloutForm,
-            "form_submit_text": "Schedule",
-        },
-    )
-    def rollout(self, request: HttpRequest, form: RolloutForm, object_id: str) -> HttpResponse:
-        return self.press(
-            request,
-            operations.schedule_rollout,
-            object_id,
-            variant=form.cleaned_data["variant"],
-            steps=form.steps,
-            reason=form.cleaned_data["reason"],
-            done=f"Scheduled: {len(form.steps)} steps.",
-        )
-
-    @action(
-        description="Disable",
-        icon="toggle_off",
-        permissions=["disable"],
-        dialog={
-            "title": "Leave the answer to its callers?",
-            "description": "Each program then uses the default in its own code, as before a flag is removed.",
-            "form_class": ReasonForm,
-            "form_submit_text": "Disable",
-        },
-    )
-    def disable(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
-        return self.press(
-            request,
-            operations.disable,
-            object_id,
-            reason=form.cleaned_data["reason"],
-            done="Disabled: callers use their own default.",
-        )
-
-    @action(
-        description="Enable",
-        icon="toggle_on",
-        permissions=["enable"],
-        dialog={
-            "title": "Enable it?",
-            "description": "It answers by its definition from now on.",
-            "form_class": ReasonForm,
-            "form_submit_text": "Enable",
-        },
-    )
-    def enable(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
-        return self.press(
-            request,
-            operations.enable,
-            object_id,
-            reason=form.cleaned_data["reason"],
-            done="Enabled: it answers by its definition.",
-        )

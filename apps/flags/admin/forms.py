@@ -24,7 +24,7 @@ from apps.flags.queries import preview_kill, visible_flags
 from apps.foundation.errors import Invalid
 
 TEXTS = ("name", "description", "blast_radius", "rollback_expectation")
-ANSWERS = ("kind", "type", "definition", "expires_on")
+ANSWERS = ("kind", "type", "definition", "expires_on", "needs_approval")
 DEFINITION_HELP = "variants, off, serve, rules and prerequisites: see docs/flags.md"
 SEGMENT_HELP = "when: a list of conditions that all hold, for example attribute, operator and values"
 _SEGMENT_EXAMPLE = """when:
@@ -42,7 +42,7 @@ class FlagForm(forms.ModelForm):  # type: ignore[type-arg]  # Django can't subsc
 
     class Meta:
         model = Flag
-        fields = ("key", "environment", "owner", "services", "kind", "type", "expires_on", *TEXTS)
+        fields = ("key", "environment", "owner", "services", "kind", "type", "expires_on", "needs_approval", *TEXTS)
         help_texts = {"key": KEY_RULE}
 
     definition = DefinitionField(required=False, label="What it answers (YAML)", help_text=DEFINITION_HELP)

@@ -25,6 +25,7 @@ class FlagChangeSerializer(serializers.ModelSerializer[FlagChange]):
 
     flag = serializers.IntegerField(source="flag_id", read_only=True)
     created_by = serializers.IntegerField(source="created_by_id", read_only=True, allow_null=True)
+    approval = serializers.IntegerField(source="approval_id", read_only=True, allow_null=True)
     change = serializers.JSONField(read_only=True)
 
     class Meta:
@@ -37,6 +38,8 @@ class FlagChangeSerializer(serializers.ModelSerializer[FlagChange]):
             "reason",
             "state",
             "detail",
+            "approval",
+            "base_version",
             "created_by",
             "created_at",
             "finished_at",

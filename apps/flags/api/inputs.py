@@ -41,6 +41,9 @@ class FlagEditInput(InputSerializer):
         required=False, help_text="`variants`, `off`, `serve`, `rules`, `prerequisites`: see the documentation of flags"
     )
     expires_on = serializers.DateField(required=False, allow_null=True, help_text="when the code should be rid of it")
+    needs_approval = serializers.BooleanField(
+        required=False, help_text="whether a second person must approve changes of what it answers"
+    )
     reason = serializers.CharField(max_length=MAX_REASON, required=False, allow_blank=True)
 
 
@@ -103,11 +106,26 @@ class TryInput(InputSerializer):
     ]
 )
 class ScheduleInput(InputSerializer):
-    """A change at an instant: one of `serve`, `definition` and `state`."""
+    """A change at an instant: one of `serve`, `definition`, `state` and `needs_approval`."""
 
-    at = serializers.DateTimeField(help_text="in the next 366 days")
+    at = serializers.DateTimeField(
+        required=False,
+        default=None,
+        allow_null=True,
+        help_text="in the next 366 days; left out: at once, when a second person has approved it",
+    )
     change = serializers.JSONField()
     reason = serializers.CharField(max_length=MAX_REASON)
+
+
+@extend_schema_serializer(
+    examples=[OpenApiExample("On for all", value={"change": {"serve": "on"}, "contexts": [{"targetingKey": "user-1"}]})]
+)
+class WhoChangesInput(InputSerializer):
+    """A change as `schedule` takes it, and who would ask; without contexts a sample of made-up people."""
+
+    change = serializers.JSONField()
+    contexts = serializers.ListField(child=serializers.DictField(), required=False, default=list, max_length=1000)
 
 
 class StepInput(InputSerializer):

@@ -8,14 +8,12 @@ from typing import Any
 import django_filters
 from django.db.models import Prefetch, QuerySet
 from django.utils.functional import cached_property
-from drf_spectacular.utils import extend_schema, extend_schema_field
-from rest_framework import serializers
+from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 
-from apps.catalog.models import Service
 from apps.catalog.queries import visible_services
 from apps.flags import operations
 from apps.flags.api.changes import FlagChangeSerializer
@@ -27,12 +25,21 @@ from apps.flags.api.inputs import (
     RolloutInput,
     ScheduleInput,
     TryInput,
+    WhoChangesInput,
+)
+from apps.flags.api.serializers import (
+    FlagSerializer,
+    KillPreviewSerializer,
+    TriedSerializer,
+    WhoChangesSerializer,
 )
 from apps.flags.evaluation.definitions import read_definition
 from apps.flags.models import Flag
+from apps.flags.operations.scheduling import check_change
 from apps.flags.permissions import CHANGE, KILL, VIEW, authorize, require_add_somewhere, user_may
-from apps.flags.queries import KillPreview, preview_kill, try_out, visible_flags, with_about_shown
-from apps.flags.snapshot import Evaluation
+from apps.flags.previews import who_changes
+from apps.flags.queries import preview_kill, try_out, visible_flags, with_about_shown
+from apps.flags.staleness import is_stale
 from apps.people.api.viewsets import PortalReadOnlyViewSet
 from apps.people.models import User
 
@@ -45,95 +52,10 @@ _NEEDS = {
     "enable": CHANGE,
     "preview": VIEW,
     "try_it": VIEW,
+    "who_changes": VIEW,
     "schedule": VIEW,  # what it needs depends on the change: the operation asks
     "rollout": CHANGE,
 }
-
-
-class FlagSerializer(serializers.ModelSerializer[Flag]):
-    """A flag in one environment.
-
-    `about_…` and `state_reason` are empty also where the caller may not know what it was killed for.
-    """
-
-    environment = serializers.CharField(source="environment.slug", read_only=True)
-    owner = serializers.IntegerField(source="owner_id", read_only=True)
-    services = serializers.SerializerMethodField()
-    state_changed_by = serializers.IntegerField(source="state_changed_by_id", read_only=True, allow_null=True)
-    state_reason = serializers.SerializerMethodField()
-    about_kind = serializers.SerializerMethodField()
-    about_key = serializers.SerializerMethodField()
-
-    class Meta:
-        model = Flag
-        fields = (
-            "id",
-            "key",
-            "environment",
-            "name",
-            "description",
-            "owner",
-            "services",
-            "blast_radius",
-            "rollback_expectation",
-            "kind",
-            "type",
-            "definition",
-            "expires_on",
-            "state",
-            "state_reason",
-            "state_changed_at",
-            "state_changed_by",
-            "about_kind",
-            "about_key",
-            "version",
-        )
-        read_only_fields = fields
-
-    @extend_schema_field(serializers.ListField(child=serializers.IntegerField()))
-    def get_services(self, flag: Flag) -> list[int]:
-        return [service.pk for service in flag.services.all()]
-
-    def get_state_reason(self, flag: Flag) -> str:
-        return flag.state_reason if getattr(flag, "about_is_shown", False) else ""
-
-    def get_about_kind(self, flag: Flag) -> str:
-        return flag.about_kind if getattr(flag, "about_is_shown", False) else ""
-
-    def get_about_key(self, flag: Flag) -> str:
-        return flag.about_key if getattr(flag, "about_is_shown", False) else ""
-
-
-class ServiceNameSerializer(serializers.Serializer[Service]):
-    """A service, and the team that owns it."""
-
-    id = serializers.IntegerField()
-    slug = serializers.CharField()
-    name = serializers.CharField()
-    owner = serializers.IntegerField(source="owner_id")
-
-
-class KillPreviewSerializer(serializers.Serializer[KillPreview]):
-    """What a kill would change. `before` and `after` are what programs get."""
-
-    before = serializers.CharField()
-    after = serializers.CharField()
-    changes_anything = serializers.BooleanField()
-    services = ServiceNameSerializer(many=True)
-    dependants = ServiceNameSerializer(many=True, help_text="what needs the services, the nearest first")
-    blast_radius = serializers.CharField()
-    rollback_expectation = serializers.CharField()
-    waits_seconds = serializers.IntegerField(help_text="after which every process answers so")
-
-
-class TriedSerializer(serializers.Serializer[Evaluation]):
-    """What programs would get. Without a value they use their own default; `error` says why they must."""
-
-    value = serializers.JSONField(allow_null=True)
-    variant = serializers.CharField(allow_null=True)
-    reason = serializers.CharField()
-    error = serializers.CharField(allow_blank=True)
-    metadata = serializers.DictField()
 
 
 class FlagFilter(django_filters.FilterSet):
@@ -142,6 +64,7 @@ class FlagFilter(django_filters.FilterSet):
     environment = django_filters.CharFilter(field_name="environment__slug", label="slug of an environment")
     owner = django_filters.NumberFilter(field_name="owner_id", label="id of a team")
     service = django_filters.NumberFilter(method="of_service", label="id of a service")
+    stale = django_filters.BooleanFilter(method="of_staleness", label="expired, of one answer, or asked for by nobody")
 
     class Meta:
         model = Flag
@@ -149,6 +72,9 @@ class FlagFilter(django_filters.FilterSet):
 
     def of_service(self, rows: QuerySet[Flag], name: str, value: Any) -> QuerySet[Flag]:
         return rows.filter(pk__in=Flag.services.through.objects.filter(service_id=value).values("flag_id"))
+
+    def of_staleness(self, rows: QuerySet[Flag], name: str, value: Any) -> QuerySet[Flag]:
+        return rows.filter(is_stale()) if value else rows.exclude(pk__in=Flag.objects.filter(is_stale()).values("pk"))
 
 
 def _verb(request: Any) -> Callable[[Any], Any]:
@@ -174,7 +100,7 @@ class FlagViewSet(PortalReadOnlyViewSet):
     def visible(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
         user = self.request.user
         services = Prefetch("services", visible_services(user).order_by("pk"))
-        return with_about_shown(visible_flags(user), user).prefetch_related(services)
+        return with_about_shown(visible_flags(user), user).select_related("use").prefetch_related(services)
 
     @cached_property
     def row(self) -> Flag:
@@ -191,7 +117,7 @@ class FlagViewSet(PortalReadOnlyViewSet):
         """The flag as it is after a verb; the caller may no longer see it, but has just changed it."""
         user = self.request.user
         services = Prefetch("services", visible_services(user).order_by("pk"))
-        rows = with_about_shown(Flag.objects.select_related("environment"), user)
+        rows = with_about_shown(Flag.objects.select_related("environment", "use"), user)
         return rows.prefetch_related(services).get(pk=pk)
 
     def _run(self, verb: Callable[..., Flag], **given: Any) -> Response:
@@ -255,7 +181,7 @@ class FlagViewSet(PortalReadOnlyViewSet):
     @extend_schema(request=ScheduleInput, responses={201: FlagChangeSerializer})
     @action(detail=True, methods=["post"])
     def schedule(self, request: Request, pk: str) -> Response:
-        """Have it changed at an instant, on behalf of the caller."""
+        """Have it changed at an instant, on behalf of the caller; `proposed` where a second person must approve it."""
         self._may_schedule()
         given = self.inputs(ScheduleInput)
         version = self.expected_version(self.row)
@@ -270,6 +196,14 @@ class FlagViewSet(PortalReadOnlyViewSet):
         version = self.expected_version(self.row)
         made = self.perform(operations.schedule_rollout, self.row.pk, **given, expected_version=version)
         return Response(FlagChangeSerializer(made, many=True).data, status=201)
+
+    @extend_schema(request=WhoChangesInput, responses=WhoChangesSerializer)
+    @action(detail=True, methods=["post"], url_path="who-changes")
+    def who_changes(self, request: Request, pk: str) -> Response:
+        """Who would get another answer by a change. Nothing is changed."""
+        given = self.inputs(WhoChangesInput)
+        check_change(self.row, given["change"])
+        return Response(WhoChangesSerializer(who_changes(self.row, given["change"], given["contexts"])).data)
 
     def _may_schedule(self) -> None:
         """Whoever may neither switch nor edit it is refused before the body is looked at."""

@@ -14,6 +14,7 @@ from apps.flags.models.flags import (
     FlagChange,
     FlagGroupPermission,
     FlagRevision,
+    FlagUse,
     FlagUserPermission,
     Segment,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "FlagChange",
     "FlagGroupPermission",
     "FlagRevision",
+    "FlagUse",
     "FlagUserPermission",
     "Guardrail",
     "GuardrailTotal",

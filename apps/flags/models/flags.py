@@ -47,6 +47,9 @@ class Flag(models.Model):
     type = models.CharField(max_length=8, choices=Type, default=Type.BOOLEAN, help_text="what programs get")
     definition = models.JSONField(default=switch_definition, help_text="what it may answer, and to whom")
     expires_on = models.DateField(null=True, blank=True, help_text="when it should be gone from the code")
+    needs_approval = models.BooleanField(
+        default=False, help_text="a second person approves changes of what it answers; a kill is always free"
+    )
     state = models.CharField(max_length=10, choices=State, default=State.ON)
     state_reason = models.CharField(max_length=300, blank=True)
     state_changed_at = models.DateTimeField(default=now)
@@ -74,10 +77,13 @@ class Flag(models.Model):
 class FlagChange(models.Model):
     """What a flag is to answer from an instant on: written once, done by a timer on behalf of who wrote it.
 
-    `change` is one of `{"serve": …}`, `{"definition": …}` and `{"state": "on" | "killed" | "disabled"}`.
+    `change` is one of `{"serve": …}`, `{"definition": …}`, `{"state": "on" | "killed" | "disabled"}` and
+    `{"needs_approval": false}`. One that a second person must approve is `proposed` until then, and done only to
+    `base_version` of the flag.
     """
 
     class State(models.TextChoices):
+        PROPOSED = "proposed", "waits for an approval"
         WAITING = "waiting", "waiting"
         DONE = "done", "done"
         FAILED = "failed", "could not be done"
@@ -92,20 +98,40 @@ class FlagChange(models.Model):
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
     created_at = models.DateTimeField(default=now)
     finished_at = models.DateTimeField(null=True, blank=True)
+    approval = models.ForeignKey(
+        "approvals.ApprovalRequest", on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    base_version = models.PositiveIntegerField(null=True, blank=True, help_text="what was approved is for this one")
 
     class Meta:
         ordering: ClassVar = ["due_at", "id"]
         verbose_name = "scheduled change"
         constraints: ClassVar = [
             models.CheckConstraint(
-                condition=Q(state="waiting", finished_at__isnull=True)
-                | ~Q(state="waiting") & Q(finished_at__isnull=False),
+                condition=Q(state__in=["proposed", "waiting"], finished_at__isnull=True)
+                | ~Q(state__in=["proposed", "waiting"]) & Q(finished_at__isnull=False),
                 name="flag_change_finished_iff_it_does_not_wait",
-            )
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="proposed") | Q(base_version__isnull=False),
+                name="flag_change_proposed_for_a_version",
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.flag} at {self.due_at:%Y-%m-%d %H:%M} UTC"
+
+
+class FlagUse(models.Model):
+    """When programs last asked for a flag, and since when all of them get one variant; written once a minute."""
+
+    flag = models.OneToOneField(Flag, on_delete=models.CASCADE, related_name="use", primary_key=True)
+    asked_at = models.DateTimeField()
+    variant = models.CharField(max_length=100, blank=True, help_text="the only one served since then; else empty")
+    since = models.DateTimeField(help_text="no other variant was served since")
+
+    def __str__(self) -> str:
+        return str(self.flag)
 
 
 class Segment(models.Model):

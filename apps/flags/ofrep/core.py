@@ -155,6 +155,7 @@ def respond(target: Target, head: Head, body: bytes, snapshot: Snapshot, token_i
     answered = found.one(target.key, context)
     if answered is None:
         return failure(404, "There is no such flag in this environment.", code="FLAG_NOT_FOUND", key=target.key)
+    answered.was_given = True
     return Answer(_STATUS.get(answered.error, 200), answered.body)
 
 
@@ -170,6 +171,7 @@ def _all(found: Environment, head: Head, body: bytes, token_id: int) -> Answer:
                 found.polled.clear()
             # Programs that poll send the same body each time.
             found.polled[body] = bulk
+    bulk.was_given = True
     etag = (("ETag", bulk.tag),)
     if head.if_none_match is not None and _matches(head.if_none_match, bulk.tag):
         return Answer(304, b"", etag)

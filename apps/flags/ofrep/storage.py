@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ from django.db import connections
 from django.db.models import Q
 
 from apps.catalog.models import Environment
-from apps.flags.models import Flag, FlagRevision, Segment
+from apps.flags.models import Flag, FlagRevision, FlagUse, Segment
 from apps.flags.plans import read_plans
 from apps.flags.snapshot import COLUMNS, Row, Snapshot
 from apps.foundation.clock import now
@@ -76,6 +76,25 @@ def read_tokens(names: Collection[str]) -> dict[str, Known]:
 def note_use(token_ids: Collection[int]) -> None:
     """When they were last used. `update()` is right here: this column is not part of the history."""
     ApiToken.objects.using(ALIAS).filter(pk__in=token_ids).update(last_used_at=now())
+
+
+def note_flags(uses: Mapping[tuple[str, str], set[str]]) -> None:
+    """That these flags were asked for, and which variants were given; three queries. Processes may write in turn."""
+    at = now()
+    ids = {(slug, key): pk for pk, slug, key in Flag.objects.using(ALIAS).values_list("pk", "environment__slug", "key")}
+    asked = {ids[flag]: variants for flag, variants in uses.items() if flag in ids}
+    known = {row.flag_id: row for row in FlagUse.objects.using(ALIAS).filter(flag__in=asked)}
+    rows = []
+    for flag_id, variants in asked.items():
+        row, only = known.get(flag_id), next(iter(variants)) if len(variants) == 1 else ""
+        stays = row is not None and only != "" and row.variant == only
+        rows.append(FlagUse(flag_id=flag_id, asked_at=at, variant=only, since=row.since if row and stays else at))
+    FlagUse.objects.using(ALIAS).bulk_create(
+        sorted(rows, key=lambda row: row.flag_id),
+        update_conflicts=True,
+        unique_fields=["flag"],
+        update_fields=["asked_at", "variant", "since"],
+    )
 
 
 def drop() -> None:

@@ -58,6 +58,9 @@ class Watcher:
         self._waiting: list[Callable[[], None]] = []
         self._listeners: set[Callable[[], None]] = set()
         self._hurried = False
+        # What was asked for, by environment and flag, and not written yet; nothing is before the first minute is over.
+        self._uses: dict[tuple[str, str], set[str]] = {}
+        self._counted_at = time.monotonic()
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._stopping = False
@@ -180,6 +183,7 @@ class Watcher:
         if is_due:
             self._forget(at)
             self._note_use(at)
+            self._note_flags(at)
             self._looked_at = at
         if changed:
             self._tell()
@@ -189,7 +193,9 @@ class Watcher:
         mark = storage.read_mark()
         if mark == self._mark and at - self._loaded_at < RELOAD_SECONDS:
             return False
-        self.snapshot = storage.read_snapshot(mark)
+        found = storage.read_snapshot(mark)
+        self._count_uses()
+        self.snapshot = found
         self._mark, self._loaded_at = mark, at
         return True
 
@@ -217,6 +223,19 @@ class Watcher:
             newest = sorted(kept, key=lambda digest: kept[digest].used_at, reverse=True)
             kept = {digest: kept[digest] for digest in newest[:MAX_TOKENS]}
         self._tokens = kept
+
+    def _count_uses(self) -> None:
+        for flag, variants in (self.snapshot.take_uses() if self.snapshot is not None else {}).items():
+            self._uses.setdefault(flag, set()).update(variants)
+
+    def _note_flags(self, at: float) -> None:
+        """Write once a minute which flags were asked for: answering itself only sets a mark."""
+        if at - self._counted_at < NOTE_SECONDS:
+            return
+        self._count_uses()
+        uses, self._uses, self._counted_at = self._uses, {}, at
+        if uses:
+            storage.note_flags(uses)
 
     def _note_use(self, at: float) -> None:
         used = [

@@ -12,7 +12,7 @@ from apps.flags.operations.exposing import Seen, record_exposures
 from apps.flags.operations.grants import FLAG_PERMISSIONS, grant_flag, revoke_flag
 from apps.flags.operations.guarding import Sample, add_guardrail, push_samples
 from apps.flags.operations.killing import kill_variant
-from apps.flags.operations.scheduling import Step, schedule_change, schedule_rollout, withdraw_change
+from apps.flags.operations.scheduling import Step, answer_proposal, schedule_change, schedule_rollout, withdraw_change
 from apps.flags.operations.segments import create_segment, delete_segment, edit_segment
 from apps.flags.operations.switching import bring_back, disable, enable, kill
 
@@ -22,6 +22,7 @@ __all__ = [
     "Seen",
     "Step",
     "add_guardrail",
+    "answer_proposal",
     "bring_back",
     "create_experiment",
     "create_flag",

@@ -9,6 +9,7 @@ from apps.catalog.operations import NewChange, record_changes
 from apps.engine.operations import publish
 from apps.flags.events import FlagEvent
 from apps.flags.models import Flag, FlagRevision
+from apps.flags.operations.approving import drop_proposals
 from apps.flags.permissions import authorize, no_such_flag
 from apps.flags.queries import subject_of
 from apps.foundation.actor import Actor
@@ -58,6 +59,7 @@ def raise_revision(revision: FlagRevision) -> None:
 def finish(flag: Flag, revision: FlagRevision, event: type[E], *, reason: str, about: Subject, actor: Actor) -> int:
     """Raise the number by which every process knows that something changed, and tell of it; the event's id."""
     raise_revision(revision)
+    drop_proposals(flag, f"The flag has changed: it has version {flag.version} now.", actor=actor)
     told = event(
         flag_id=flag.pk,
         key=flag.key,

@@ -13,9 +13,10 @@ from apps.catalog.models import Environment, Service, Team
 from apps.flags.evaluation.definitions import switch_definition
 from apps.flags.events import FlagCreated, FlagEdited
 from apps.flags.models import Flag
+from apps.flags.operations.approving import asked_for, require_approval
 from apps.flags.operations.changing import finish, lock_revision, locked_flag, record_change
 from apps.flags.operations.checking import MAX_TEXT, checked, key_of
-from apps.flags.operations.defining import broken_by, checked_definition
+from apps.flags.operations.defining import broken_by, checked_definition, refuse_to_break_an_experiment
 from apps.flags.permissions import CHANGE, may_add_for, require_add_somewhere
 from apps.foundation.actor import Actor
 from apps.foundation.checking import checked_text, invalid
@@ -97,8 +98,10 @@ def edit_flag(
     kind: str | None = None,
     definition: Any = None,
     expires_on: date | EllipsisType | None = ...,
+    needs_approval: bool | None = None,
     reason: str = "",
     expected_version: int | None = None,
+    change_id: int | None = None,
     actor: Actor,
     **given: Unpack[FlagTexts],
 ) -> Flag:
@@ -108,7 +111,9 @@ def edit_flag(
     day away.
 
     Needs `flags.change_flag` (for all, or granted on it) or to lead the owning team; another owner also that of the
-    new one. Raises NotFound, Forbidden, PreconditionFailed, Invalid.
+    new one. Where a second person must approve another definition, `change_id` names what was approved; that nobody
+    need approve any more is such a change too. Raises NotFound, Forbidden, PreconditionFailed, Invalid, and Conflict
+    `approval_needed`.
     """
     flag, revision = locked_flag(flag_id, CHANGE, expected_version=expected_version, actor=actor)
     changed = False
@@ -118,7 +123,15 @@ def edit_flag(
     rules = flag.definition if definition is None else _replaced(flag, definition)
     chosen = flag.kind if kind is None else _chosen("kind", kind, Flag.Kind)
     day = flag.expires_on if isinstance(expires_on, EllipsisType) else expires_on
+    refuse_to_break_an_experiment(flag, chosen, rules["variants"])
     redefined = flag.definition != rules
+    guarded = flag.needs_approval if needs_approval is None else needs_approval
+    if redefined:
+        require_approval(flag, asked_for(flag, definition, change_id), change_id)
+    if flag.needs_approval and not guarded:
+        require_approval(flag, {"needs_approval": False}, change_id)
+    changed |= flag.needs_approval != guarded
+    flag.needs_approval = guarded
     changed |= (flag.kind, flag.definition, flag.expires_on) != (chosen, rules, day)
     flag.kind, flag.definition, flag.expires_on = chosen, rules, day
     if owner_id is not None and owner_id != flag.owner_id:

@@ -8,17 +8,19 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
+from apps.approvals.operations import void_for
 from apps.engine.operations import publish
 from apps.engine.timers import NewTimer, schedule_many
 from apps.flags.events import FlagChangeFailed, FlagChangeScheduled, FlagChangeWithdrawn
 from apps.flags.models import Flag, FlagChange
+from apps.flags.operations.approving import CHANGE_TIMER, ask_for, demands_approval, due_or_now, follow_answer, is_free
 from apps.flags.operations.changing import locked_flag
 from apps.flags.operations.checking import reason_of
 from apps.flags.operations.defining import checked_definition
 from apps.flags.operations.editing import edit_flag
 from apps.flags.operations.switching import bring_back, disable, enable, kill
 from apps.flags.permissions import CHANGE, KILL, authorize
-from apps.flags.queries import subject_of
+from apps.flags.queries import proposal_subject, subject_of
 from apps.foundation.actor import Actor
 from apps.foundation.checking import invalid
 from apps.foundation.clock import now
@@ -27,10 +29,10 @@ from apps.foundation.operations import operation
 from apps.people.models import User
 from apps.people.queries import actor_for_user
 
-CHANGE_TIMER = "flags.change"
 FURTHEST = timedelta(days=366)
 MOST_WAITING, MOST_STEPS = 100, 50
 _LARGEST_ID = 2**63 - 1
+_CHANGES = frozenset({"serve", "definition", "state", "needs_approval"})
 _STATES = (Flag.State.ON.value, Flag.State.KILLED.value, Flag.State.DISABLED.value)
 
 
@@ -45,20 +47,25 @@ class Step:
 @operation
 def schedule_change(
     flag_id: int,
-    at: datetime,
+    at: datetime | None,
     change: Any,
     *,
     reason: str,
     expected_version: int | None = None,
     actor: Actor,
 ) -> FlagChange:
-    """Have a flag changed at an instant: `{"serve": …}`, `{"definition": …}` or `{"state": …}`.
+    """Have a flag changed at an instant: `{"serve": …}`, `{"definition": …}`, `{"state": …}`, `{"needs_approval": …}`.
+
+    Where a second person must approve it, it is proposed and done at that instant, without one at once, after they
+    have; nothing else may change the flag meanwhile. What need not be approved has an instant.
 
     It is checked now and again then, when it is done on behalf of `actor`, whose rights are asked again too. Needs what
     the change itself needs: `flags.kill_flag` to kill or bring back, else `flags.change_flag`, or to lead the owning
     team. Raises NotFound, Forbidden, PreconditionFailed, Conflict with too many that wait, and Invalid.
     """
     flag, _ = locked_flag(flag_id, needed_for(change), expected_version=expected_version, actor=actor)
+    if at is None and not _is_proposed(flag, change):
+        raise invalid("at", "Nobody need approve this: change the flag itself, or give an instant.")
     made = _schedule(flag, [(at, change)], reason, actor)
     return made[0]
 
@@ -113,11 +120,33 @@ def withdraw_change(change_id: int, *, reason: str = "", actor: Actor) -> FlagCh
     authorize(actor, change.flag, needed_for(change.change))
     if change.state == FlagChange.State.WITHDRAWN:
         return change
-    if change.state != FlagChange.State.WAITING:
+    if change.state not in (FlagChange.State.WAITING, FlagChange.State.PROPOSED):
         raise Conflict(f"This change is {change.get_state_display()} already.", code="change_finished")
+    was_proposed = change.state == FlagChange.State.PROPOSED
     _finish(change, FlagChange.State.WITHDRAWN)
+    if was_proposed:
+        void_for(proposal_subject(change), reason=reason or "It is withdrawn.", actor=actor)
     _tell(FlagChangeWithdrawn, change, reason, actor)
     return change
+
+
+_YES = frozenset({"approvals.approved", "approvals.bypassed"})
+_NO = {
+    "approvals.refused": "Refused",
+    "approvals.expired": "Nobody decided in time",
+    "approvals.voided": "What was proposed no longer fits the flag",
+    "approvals.withdrawn": "The request for approval was withdrawn",
+}
+
+
+@operation
+def answer_proposal(request_id: int, event: str, *, name: str, said: str, actor: Actor) -> None:
+    """Take over an answer, told by the event kind `event`, for the portal itself. A repeat changes nothing."""
+    by = f" by {name}" if event == "approvals.refused" and name else ""
+    words = f"{_NO.get(event, '')}{by}" + (f": {said}" if said else ".")
+    for change in follow_answer(request_id, is_yes=event in _YES, words=words):
+        if change.state == FlagChange.State.FAILED:
+            _tell(FlagChangeFailed, change, change.detail, actor)
 
 
 def do_changes(changes: Sequence[FlagChange]) -> None:
@@ -143,10 +172,14 @@ def _do(change: FlagChange) -> None:
     flag = Flag.objects.get(pk=change.flag_id)  # another change of this batch may have been done since
     wanted = change.change
     if "state" in wanted:
-        _verb(flag, wanted["state"], change)(flag.pk, reason=change.reason, actor=actor)
+        verb = _verb(flag, wanted["state"], change)
+        approved = {"change_id": change.pk} if verb in (enable, disable) else {}
+        verb(flag.pk, reason=change.reason, actor=actor, **approved)
+    elif "needs_approval" in wanted:
+        edit_flag(flag.pk, needs_approval=False, reason=change.reason, change_id=change.pk, actor=actor)
     else:
         rules = wanted["definition"] if "definition" in wanted else {**flag.definition, "serve": wanted["serve"]}
-        edit_flag(flag.pk, definition=rules, reason=change.reason, actor=actor)
+        edit_flag(flag.pk, definition=rules, reason=change.reason, change_id=change.pk, actor=actor)
 
 
 def _verb(flag: Flag, state: str, change: FlagChange) -> Callable[..., Flag]:
@@ -161,23 +194,34 @@ def _verb(flag: Flag, state: str, change: FlagChange) -> Callable[..., Flag]:
     return bring_back
 
 
-def _schedule(flag: Flag, wanted: Sequence[tuple[datetime, Any]], reason: str, actor: Actor) -> list[FlagChange]:
+def _is_proposed(flag: Flag, change: Any) -> bool:
+    return demands_approval(flag) and not is_free(change)
+
+
+def _schedule(flag: Flag, wanted: Sequence[tuple[datetime | None, Any]], reason: str, actor: Actor) -> list[FlagChange]:
     why, at = reason_of(reason), now()
-    if FlagChange.objects.filter(flag=flag, state=FlagChange.State.WAITING).count() + len(wanted) > MOST_WAITING:
+    pending = [FlagChange.State.WAITING, FlagChange.State.PROPOSED]
+    if FlagChange.objects.filter(flag=flag, state__in=pending).count() + len(wanted) > MOST_WAITING:
         raise Conflict(
             f"At most {MOST_WAITING} changes of a flag may wait: withdraw some first.", code="too_many_changes"
         )
     author = User.objects.filter(pk=actor.user_id).first() if actor.user_id else None
-    made = []
+    made: list[FlagChange] = []
     for due_at, change in wanted:
-        if not at < due_at <= at + FURTHEST:
+        if due_at is not None and not at < due_at <= at + FURTHEST:
             raise invalid("at", f"Give an instant in the next {FURTHEST.days} days; it is {at:%Y-%m-%d %H:%M} UTC now.")
-        _check(flag, change)
-        row = FlagChange(flag=flag, due_at=due_at, change=change, reason=why, created_by=author)
+        check_change(flag, change)
+        row = FlagChange(flag=flag, due_at=due_or_now(due_at), change=change, reason=why, created_by=author)
+        if _is_proposed(flag, change):
+            # Each step of a rollout raises the version by one, unless something else does.
+            row.state, row.base_version = FlagChange.State.PROPOSED, flag.version + len(made)
         row.save()
         made.append(row)
         _tell(FlagChangeScheduled, row, why, actor)
-    schedule_many([NewTimer(CHANGE_TIMER, str(row.pk), 1, 1, row.due_at) for row in made])
+    if made[0].state == FlagChange.State.PROPOSED:
+        ask_for(flag, made, at_once=wanted[0][0] is None, actor=actor)
+    else:
+        schedule_many([NewTimer(CHANGE_TIMER, str(row.pk), 1, 1, row.due_at) for row in made])
     return made
 
 
@@ -187,9 +231,14 @@ def needed_for(change: Any) -> str:
     return KILL if switches else CHANGE
 
 
-def _check(flag: Flag, change: Any) -> None:
-    if not isinstance(change, dict) or len(change) != 1 or not change.keys() & {"serve", "definition", "state"}:
-        raise invalid("change", "Give exactly one of `serve`, `definition` and `state`.")
+def check_change(flag: Flag, change: Any) -> None:
+    """Raise Invalid, with the place of every mistake, for what is no change of this flag."""
+    if not isinstance(change, dict) or len(change) != 1 or not change.keys() & _CHANGES:
+        raise invalid("change", "Give exactly one of `serve`, `definition`, `state` and `needs_approval`.")
+    if "needs_approval" in change:
+        if change["needs_approval"] is not False:
+            raise invalid("change", "`needs_approval` can only be taken away: false. To demand one, edit the flag.")
+        return
     if "state" in change:
         if change["state"] not in _STATES:
             raise invalid("change", f"Choose the state among {', '.join(_STATES)}.")

@@ -10,6 +10,7 @@ from apps.engine.operations import publish
 from apps.flags.evaluation.definitions import read_segment
 from apps.flags.events import SegmentCreated, SegmentDeleted, SegmentEdited, SegmentEvent
 from apps.flags.models import Segment
+from apps.flags.operations.approving import demands_approval
 from apps.flags.operations.changing import lock_revision, raise_revision
 from apps.flags.operations.checking import MAX_TEXT, key_of
 from apps.flags.permissions import ADD_SEGMENT, authorize_segment, require_add_segment_somewhere
@@ -63,7 +64,7 @@ def edit_segment(
     """Change what is named; every flag that uses the segment answers accordingly within 2 seconds.
 
     The same values change nothing. Needs `flags.change_segment` or to lead the owning team. Raises NotFound, Forbidden,
-    PreconditionFailed, Invalid.
+    PreconditionFailed, Invalid, and Conflict `approval_needed` where a flag uses it whose answers others approve.
     """
     revision = lock_revision()
     segment = _locked(segment_id, "flags.change_segment", actor)
@@ -80,6 +81,8 @@ def edit_segment(
     )
     if before == (segment.owner_id, segment.name, segment.description, segment.definition):
         return segment
+    if before[-1] != segment.definition:
+        _require_free(segment)
     segment.version += 1
     segment.save()
     raise_revision(revision)
@@ -101,6 +104,16 @@ def delete_segment(segment_id: int, *, reason: str = "", actor: Actor) -> None:
     _tell(SegmentDeleted, segment, reason, actor)
     raise_revision(revision)
     segment.delete()
+
+
+def _require_free(segment: Segment) -> None:
+    """Conflict where it is part of what a flag answers whose changes a second person must approve."""
+    for flag in filter(demands_approval, flags_that_use(segment.key)):
+        raise Conflict(
+            f"A second person must approve what {flag.key} answers in {flag.environment.name}, which speaks of this "
+            "segment: make another segment, and propose rules with that.",
+            code="approval_needed",
+        )
 
 
 def _locked(segment_id: int, permission: str, actor: Actor) -> Segment:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from apps.flags.events import FlagBroughtBack, FlagDisabled, FlagEnabled, FlagEvent, FlagKilled
 from apps.flags.models import Flag, FlagRevision
+from apps.flags.operations.approving import require_approval
 from apps.flags.operations.changing import finish, locked_flag, record_change
 from apps.flags.operations.checking import about_subject, reason_of
 from apps.flags.permissions import CHANGE, KILL
@@ -65,12 +66,14 @@ def bring_back(
 
 
 @operation
-def disable(flag_id: int, *, reason: str, expected_version: int | None = None, actor: Actor) -> Flag:
+def disable(
+    flag_id: int, *, reason: str, expected_version: int | None = None, change_id: int | None = None, actor: Actor
+) -> Flag:
     """Leave the answer to each caller's own default, for example before the flag is removed from the code.
 
     A repeat changes nothing. Needs `flags.change_flag` (for all, or granted on it) or to lead the owning team. Raises
     NotFound, Forbidden, PreconditionFailed, Invalid without a reason, and Conflict while it is killed: a default that
-    is true would silently undo that.
+    is true would silently undo that. Where a second person must approve it, `change_id` names what was approved.
     """
     flag, revision = locked_flag(flag_id, CHANGE, expected_version=expected_version, actor=actor)
     why = reason_of(reason)
@@ -78,12 +81,15 @@ def disable(flag_id: int, *, reason: str, expected_version: int | None = None, a
         return flag
     if flag.state == Flag.State.KILLED:
         raise Conflict(f"{flag.key} is killed: bring it back before disabling it.", code="flag_killed")
+    require_approval(flag, {"state": Flag.State.DISABLED.value}, change_id)
     _switch(flag, revision, Flag.State.DISABLED, FlagDisabled, reason=why, about=_NOTHING, actor=actor)
     return flag
 
 
 @operation
-def enable(flag_id: int, *, reason: str, expected_version: int | None = None, actor: Actor) -> Flag:
+def enable(
+    flag_id: int, *, reason: str, expected_version: int | None = None, change_id: int | None = None, actor: Actor
+) -> Flag:
     """Make a disabled flag answer by its definition. One that is on stays so: a repeat changes nothing.
 
     Who may is as for `disable`. Raises also Conflict for a killed flag, which `bring_back` turns on.
@@ -94,6 +100,7 @@ def enable(flag_id: int, *, reason: str, expected_version: int | None = None, ac
         return flag
     if flag.state == Flag.State.KILLED:
         raise Conflict(f"{flag.key} is killed, not disabled: bring it back instead.", code="flag_killed")
+    require_approval(flag, {"state": Flag.State.ON.value}, change_id)
     _switch(flag, revision, Flag.State.ON, FlagEnabled, reason=why, about=_NOTHING, actor=actor)
     return flag
 

@@ -1,0 +1,145 @@
+"""Who would get another answer by a change of a flag; nothing is written to find out."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from apps.approvals.models import ApprovalRequest
+from apps.flags.evaluation.definitions import read_definition
+from apps.flags.models import Flag, FlagChange, Segment
+from apps.flags.plans import read_plans
+from apps.flags.queries import DEFAULT_ANSWER, change_in_words, visible_changes
+from apps.flags.snapshot import COLUMNS, Evaluation, Row, Snapshot
+from apps.flags.yaml_texts import as_yaml
+
+# Where nobody says who asks, these many made-up people do: they show how a split would move them.
+SAMPLED = 1_000
+MOST_CONTEXTS = 1_000
+MOST_EXAMPLES = 20
+_LONGEST = 120
+
+Context = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """How many of those asked get `after` where they got `before`: a variant, or an error, or their own default."""
+
+    before: str
+    after: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One context and its two answers."""
+
+    context: Context
+    before: Evaluation
+    after: Evaluation
+
+
+@dataclass(frozen=True, slots=True)
+class WhoChanges:
+    """What a change would do to `asked` contexts, `is_sample` of them made up. The largest move comes first."""
+
+    asked: int
+    is_sample: bool
+    moves: list[Move]
+    examples: list[Example]
+
+    @property
+    def changed(self) -> int:
+        return sum(move.count for move in self.moves)
+
+    @property
+    def percent(self) -> float:
+        return round(100 * self.changed / self.asked, 1) if self.asked else 0.0
+
+
+def sample() -> list[dict[str, Any]]:
+    """People who differ in nothing but their key."""
+    return [{"targetingKey": f"user-{number}"} for number in range(SAMPLED)]
+
+
+def who_changes(flag: Flag, change: Mapping[str, Any], contexts: Sequence[Context] = ()) -> WhoChanges:
+    """Which of these contexts would get another answer; without any, of a sample of made-up people. Three queries.
+
+    `change` is one of a `FlagChange`. Raises Invalid for a definition that can't be read.
+    """
+    asked = list(contexts[:MOST_CONTEXTS]) or sample()
+    rows = Flag.objects.filter(environment_id=flag.environment_id)
+    found = {row.key: row for row in (Row(*values) for values in rows.values_list(*COLUMNS))}
+    now_row = found[flag.key]
+    found_then = {**found, flag.key: _changed(now_row, change)}
+    read_definition(flag.type, found_then[flag.key].definition)
+    segments, plans = dict(Segment.objects.values_list("key", "definition")), read_plans()
+    before, after = (
+        Snapshot(0, [now_row.environment], several.values(), segments, plans) for several in (found, found_then)
+    )
+    moves: Counter[tuple[str, str]] = Counter()
+    examples: list[Example] = []
+    for context in asked:
+        was = before.evaluate(flag.key, now_row.environment, context)
+        will_be = after.evaluate(flag.key, now_row.environment, context)
+        assert was is not None
+        assert will_be is not None
+        if _differs(was, will_be):
+            moves[(_named(was), _named(will_be))] += 1
+            if len(examples) < MOST_EXAMPLES:
+                examples.append(Example(context, was, will_be))
+    moved = [Move(one, other, count) for (one, other), count in moves.most_common()]
+    return WhoChanges(len(asked), not contexts, moved, examples)
+
+
+def _changed(row: Row, change: Mapping[str, Any]) -> Row:
+    if "state" in change:
+        return row._replace(state=change["state"])
+    if "definition" in change:
+        return row._replace(definition=change["definition"])
+    if "serve" in change:
+        return row._replace(definition={**(row.definition or {}), "serve": change["serve"]})
+    return row
+
+
+def _differs(was: Evaluation, will_be: Evaluation) -> bool:
+    """Whether programs would notice: by value, by variant, or by the error."""
+    return (was.value, was.variant, was.error) != (will_be.value, will_be.variant, will_be.error)
+
+
+def _named(found: Evaluation) -> str:
+    if found.variant is not None:
+        return f"{found.variant} ({json.dumps(found.value)[:_LONGEST]})"
+    return f"{DEFAULT_ANSWER}, with {found.error}" if found.error else DEFAULT_ANSWER
+
+
+def proposal_context(request: ApprovalRequest, http: Any) -> dict[str, Any]:
+    """What the page of a request for approval shows of the proposed changes; nothing of what may not be seen."""
+    rows = visible_changes(http.user).filter(approval=request).order_by("pk")
+    return {"proposals": [proposal_shown(row) for row in rows]}
+
+
+def proposal_shown(row: FlagChange) -> dict[str, Any]:
+    """One change for a page: in words, both definitions, and who would get another answer."""
+    flag = row.flag
+    is_open = row.state in {FlagChange.State.PROPOSED, FlagChange.State.WAITING}
+    return {
+        "change": row,
+        "flag": flag,
+        "words": change_in_words(row),
+        "who": who_changes(flag, row.change) if is_open else None,
+        "lines": _lines(flag, row.change) if is_open else [],
+    }
+
+
+def _lines(flag: Flag, change: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The definition's lines that would go and come, marked as a diff marks them."""
+    after = _changed(Row("", flag.key, flag.state, 0, definition=flag.definition), change).definition
+    old, new = (as_yaml(each).splitlines() for each in (flag.definition, after))
+    found = list(difflib.unified_diff(old, new, lineterm="", n=2))[2:]
+    return [({"+": "new", "-": "old"}.get(line[:1], "same"), line) for line in found]
