@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from apps.catalog.models import Environment, Membership, Service, Team
-from apps.flags.models import Flag
-from apps.flags.operations import create_flag
+from apps.flags.models import Experiment, Flag
+from apps.flags.operations import create_flag, start_experiment
 from apps.foundation.actor import Actor
 from apps.people.models import User
 from apps.people.operations import portal_user
 from tests.factories import person, service, team
+from tests.flags.experimenting import REWARDS, make_experiment
 
 
 @pytest.fixture
@@ -36,6 +37,20 @@ def checkout(core: Team) -> Service:
 def flag(production: Environment, core: Team, checkout: Service) -> Flag:
     """`payments.checkout` in production, which belongs to Core and to the service Checkout, and is on."""
     return make_flag("payments.checkout", production, core, checkout)
+
+
+@pytest.fixture
+def reward_flag(production: Environment, core: Team, checkout: Service) -> Flag:
+    """`storm.reward`, a text flag of the kind experiment, whose variants answer their names."""
+    return make_flag(
+        "storm.reward", production, core, checkout, kind="experiment", value_type="string", definition=REWARDS
+    )
+
+
+@pytest.fixture
+def running(reward_flag: Flag) -> Experiment:
+    """`abx-storm-reward` in thirds between control, a and b, which runs."""
+    return start_experiment(make_experiment(reward_flag).pk, actor=Actor.system())
 
 
 def make_flag(key: str, environment: Environment, owner: Team, *services: Service, **given: Any) -> Flag:

@@ -117,9 +117,9 @@ class Command(BaseCommand):
 
     def _kill(self, preview: VariantKillPreview, reason: str, incident: str, actor: Actor, began: float) -> None:
         about = Subject("incident", incident) if incident else None
-        given = {"mode": preview.mode, "reason": reason, "about": about, "actor": actor}
+        pk, variant = preview.experiment.pk, preview.variant
         try:
-            done = kill_variant(preview.experiment.pk, preview.variant, **given)
+            done = kill_variant(pk, variant, mode=preview.mode, reason=reason, about=about, actor=actor)
         except DomainError as error:
             self._end(_code_of(error), error.message)
         self._say(1, f"{preview.variant} is killed", began)
