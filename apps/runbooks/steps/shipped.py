@@ -14,6 +14,8 @@ from apps.runbooks.steps.manual import Manual
 from apps.runbooks.steps.metric_check import MetricCheck
 from apps.runbooks.steps.notify import Notify
 from apps.runbooks.steps.pagerduty_resolve import PagerDutyResolve
+from apps.runbooks.steps.snapshot_restore import SnapshotRestore
+from apps.runbooks.steps.snapshot_take import SnapshotTake
 from apps.runbooks.steps.sub_runbook import SubRunbook
 from apps.runbooks.steps.wait import Wait
 from apps.runbooks.steps.wait_until import WaitUntil
@@ -36,4 +38,6 @@ SHIPPED: list[StepKind] = [
     SubRunbook(),
     EventPause(),
     EventResume(),
+    SnapshotTake(),
+    SnapshotRestore(),
 ]

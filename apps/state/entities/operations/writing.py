@@ -16,6 +16,7 @@ from apps.state.contents import checksum
 from apps.state.diffs import structural_diff
 from apps.state.entities.events import EntitiesRestored
 from apps.state.entities.leases import SLICE_SECONDS, closed, got_on, held, keep, release
+from apps.state.entities.looking import NOT_IN_SNAPSHOT, NOT_THERE_BEFORE
 from apps.state.entities.models import EntityRestore, RestoreItem
 from apps.state.entities.operations.taking import subject_of, told
 from apps.state.entities.packing import found_in, require_whole
@@ -24,8 +25,6 @@ from apps.state.live import LiveUnreachable
 
 _AT_ONCE = 50
 _MOST_PLACES = 100
-NOT_IN_SNAPSHOT = "It is not in the snapshot: there is nothing to put back, and the portal deletes nothing."
-NOT_THERE_BEFORE = "It did not exist before the restore: the portal deletes nothing."
 State = RestoreItem.State
 
 
