@@ -229,3 +229,12 @@ def test_numbers_out_of_proportion_are_told_once(running: Experiment) -> None:
     look_at_ratios(list(SampleRatio.objects.all()))
     event = Event.objects.get(kind="flags.sample_ratio_mismatch")
     assert event.payload["p_value"] < 0.0005
+
+
+def test_where_a_second_person_must_approve_an_experiment_is_only_killed_and_ended(running: Experiment) -> None:
+    edit_flag(running.flag_id, needs_approval=True, actor=SYSTEM)
+    with pytest.raises(Conflict) as refused:
+        reallocate(running.pk, {"control": 10, "a": 90}, reason="x", actor=SYSTEM)
+    assert refused.value.code == "approval_needed"
+    kill_variant(running.pk, "b", reason="x", actor=SYSTEM)
+    assert end_experiment(running.pk, reason="x", actor=SYSTEM).state == "ended"

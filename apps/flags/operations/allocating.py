@@ -14,6 +14,7 @@ from apps.flags.experiments.epochs import EVENLY, Epoch
 from apps.flags.experiments.plan import pack
 from apps.flags.experiments.slots import Ranges, is_within, slot_of, table
 from apps.flags.models import AllocationEpoch, Experiment, Exposure, Flag, FlagRevision, HeldUnits
+from apps.flags.operations.approving import drop_proposals
 from apps.flags.operations.changing import locked_flag, raise_revision
 from apps.foundation.actor import Actor
 from apps.foundation.clock import now
@@ -58,12 +59,13 @@ def locked_experiment(
     return experiment, flag, revision
 
 
-def save_both(experiment: Experiment, flag: Flag, revision: FlagRevision) -> None:
+def save_both(experiment: Experiment, flag: Flag, revision: FlagRevision, actor: Actor) -> None:
     """New versions of the experiment and of its flag, which answers otherwise now; every process reads them anew."""
     experiment.version += 1
     experiment.save()
     flag.version += 1
     flag.save()
+    drop_proposals(flag, f"The flag has changed: it has version {flag.version} now.", actor=actor)
     raise_revision(revision)
 
 

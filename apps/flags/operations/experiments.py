@@ -17,6 +17,7 @@ from apps.flags.experiments.epochs import killed_in
 from apps.flags.experiments.slots import allot
 from apps.flags.models import AllocationEpoch, Experiment, Flag, SampleRatio
 from apps.flags.operations.allocating import locked_experiment, open_epoch, save_both, tell
+from apps.flags.operations.approving import demands_approval
 from apps.flags.operations.changing import locked_flag, record_change
 from apps.flags.operations.checking import MAX_TEXT, key_of, reason_of
 from apps.flags.operations.editing import edit_flag
@@ -115,7 +116,8 @@ def start_experiment(
     """Have the flag answer by it, in every process within 2 seconds. One that runs stays so: a repeat changes nothing.
 
     Who may is as for `create_experiment`. Raises NotFound, Forbidden, PreconditionFailed, Conflict for one that has
-    ended or while another of the flag runs, and Invalid when the flag has lost a variant.
+    ended, while another of the flag runs, or where a second person must approve what the flag answers, and Invalid when
+    the flag has lost a variant.
     """
     experiment, flag, revision = locked_experiment(
         experiment_id, CHANGE, expected_version=expected_version, actor=actor
@@ -129,13 +131,14 @@ def start_experiment(
         raise Conflict(f"{other.key} runs on {flag.key}: end it first.", code="experiment_running")
     if flag.kind != Flag.Kind.EXPERIMENT:
         raise invalid("flag", f"{flag.key} is of the kind {flag.get_kind_display()} by now.")
+    _refuse_where_guarded(flag)
     shares = checked_percents(flag, experiment.percents)
     experiment.state, experiment.started_at = Experiment.State.RUNNING, now()
     ranges = allot(shares, experiment.traffic)
     open_epoch(experiment, ranges, cause=AllocationEpoch.Cause.START, reason=reason, actor=actor)
     ratio, _ = SampleRatio.objects.get_or_create(experiment=experiment)
     schedule_many([NewTimer(RATIO_TIMER, str(ratio.pk), 1, 1, now())])
-    save_both(experiment, flag, revision)
+    save_both(experiment, flag, revision, actor)
     tell(ExperimentStarted, experiment, reason=reason, actor=actor)
     record_change(flag, f"answers by the experiment {experiment.key}", actor)
     return experiment
@@ -162,6 +165,7 @@ def reallocate(
     why = reason_of(reason)
     if experiment.state != Experiment.State.RUNNING:
         raise Conflict(f"{experiment.key} does not run.", code="experiment_not_running")
+    _refuse_where_guarded(flag)
     shares, part = checked_percents(flag, percents), experiment.traffic if traffic is None else _traffic(traffic)
     epochs = epochs_of(experiment)
     killed = killed_in(epochs)
@@ -176,7 +180,7 @@ def reallocate(
         return experiment
     experiment.percents, experiment.traffic = wanted, part
     open_epoch(experiment, ranges, cause=AllocationEpoch.Cause.SHARES, reason=why, actor=actor)
-    save_both(experiment, flag, revision)
+    save_both(experiment, flag, revision, actor)
     tell(ExperimentReallocated, experiment, reason=why, actor=actor)
     record_change(flag, f"has other shares in the experiment {experiment.key}", actor)
     return experiment
@@ -200,12 +204,25 @@ def end_experiment(
     if experiment.state == Experiment.State.ENDED:
         return experiment
     experiment.state, experiment.ended_at = Experiment.State.ENDED, now()
-    save_both(experiment, flag, revision)
+    save_both(experiment, flag, revision, actor)
     if winner:
         edit_flag(flag.pk, definition={**flag.definition, "serve": winner}, reason=why, actor=actor)
     tell(ExperimentEnded, experiment, reason=why, actor=actor)
     record_change(flag, f"answers by its definition: the experiment {experiment.key} has ended", actor)
     return experiment
+
+
+def _refuse_where_guarded(flag: Flag) -> None:
+    """Raise Conflict where a second person must approve what a flag answers: nobody could approve an experiment.
+
+    Killing a variant and ending an experiment wait for nobody.
+    """
+    if demands_approval(flag):
+        raise Conflict(
+            f"A second person must approve what {flag.key} answers in {flag.environment.name}: experiments can't be "
+            "approved, so none may change it.",
+            code="approval_needed",
+        )
 
 
 def checked_percents(flag: Flag, given: Any) -> dict[str, float]:

@@ -50,7 +50,7 @@ def kill_variant(
         reason=why,
         actor=actor,
     )
-    save_both(experiment, flag, revision)
+    save_both(experiment, flag, revision, actor)
     told = {"variant": variant, "moved": preview.moved, "moved_to": to, "shares": preview.after}
     tell(VariantKilled, experiment, reason=why, about=subject, actor=actor, **told)
     record_change(flag, f"gives nobody {variant} any more: killed in the experiment {experiment.key}", actor)
