@@ -12,7 +12,7 @@ from apps.catalog.models import Environment, Service
 from apps.demo.levers import SWITCHES
 from apps.demo.world.game import World
 from apps.demo.world.schema import CONFIG_SCHEMA
-from apps.flags.operations import create_flag
+from apps.flags.operations import create_flag, start_experiment
 from apps.runbooks.documents import problems_of, read_document
 from apps.runbooks.models import DryRun
 from apps.runbooks.operations.library import shipped_runbooks
@@ -20,6 +20,7 @@ from apps.runbooks.planning import make_dry_run
 from apps.state.operations import capture, create_document, set_baseline
 from tests.demo.test_world_http import call, port, world
 from tests.factories import service, team
+from tests.flags.experimenting import REWARDS, make_experiment
 from tests.runbooks.writing import PORTAL, runbook
 
 __all__ = ["port", "world"]
@@ -35,6 +36,7 @@ DIFFS = {
     "economy-rollback": ["economy.drop_rate"],
     "event-pause": ["events.storm-trails.state", "events.storm-trails.message"],
     "event-resume": [],
+    "experiment-kill": ["experiments.abx-storm-reward.shares"],
     "exploit": ["combat.attacks@production.state"],
     "flag-kill": ["events.world-boss@production.state"],
     "login-outage": [],
@@ -63,6 +65,12 @@ def organisation(port: int) -> None:
     for plan in SWITCHES:
         texts = {"blast_radius": plan.blast_radius, "rollback_expectation": plan.rollback_expectation}
         create_flag(plan.key, environment_id=place.pk, owner_id=owner.pk, name=plan.name, actor=PORTAL, **texts)
+    texts = {"blast_radius": "A reward.", "rollback_expectation": "At once."}
+    reward = create_flag(
+        "storm.reward", environment_id=place.pk, owner_id=owner.pk, name="Reward", kind="experiment",
+        value_type="string", definition=REWARDS, actor=PORTAL, **texts,
+    )  # fmt: skip
+    start_experiment(make_experiment(reward).pk, actor=PORTAL)
     game: Service = service("Game")
     document = create_document(
         slug="economy",

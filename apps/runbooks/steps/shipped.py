@@ -7,6 +7,7 @@ from apps.runbooks.steps.base import StepKind
 from apps.runbooks.steps.config_apply import ConfigApply
 from apps.runbooks.steps.config_restore import ConfigRestore
 from apps.runbooks.steps.event_switch import EventPause, EventResume
+from apps.runbooks.steps.experiment_kill import ExperimentKill
 from apps.runbooks.steps.flag_change import FlagChange
 from apps.runbooks.steps.health_check import HealthCheck
 from apps.runbooks.steps.http_request import HttpRequest
@@ -30,6 +31,7 @@ SHIPPED: list[StepKind] = [
     Manual(),
     Notify(),
     FlagChange(),
+    ExperimentKill(),
     ConfigApply(),
     Webhook(),
     WaitUntil(),
