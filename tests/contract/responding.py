@@ -26,6 +26,9 @@ from apps.runbooks import operations as runbooks
 from apps.runbooks.models import StepRun
 from apps.runbooks.operations.executing import start
 from apps.runbooks.planning import make_dry_run
+from apps.state.entities.models import Snapshot
+from apps.state.entities.operations import compare, create_source, plan_restore
+from apps.state.entities.packing import chunk_sum
 from apps.state.operations import create_document, set_baseline
 from tests import factories
 
@@ -90,7 +93,32 @@ def respond(team: Team, service: Service, environment: Environment, incident: In
         "approvals": execution.approval_id,
         "mitigations": mitigation.pk,
         "secrets": runbooks.set_secret("pipeline", SECRET, actor=PORTAL).pk,
+        **entities(service),
         **review(team, title),
+    }
+
+
+def entities(service: Service) -> dict[str, Any]:
+    """A source that nobody asks, two snapshots of nothing, their diff, and a dry run."""
+    source = create_source(
+        slug="players",
+        name="Players",
+        kind="player",
+        service_id=service.pk,
+        base_url="https://game.example.com",
+        actor=PORTAL,
+    )
+    before, after = (
+        Snapshot.objects.create(
+            source=source, number=number, state="done", checksum=chunk_sum([]), author_name="portal"
+        )
+        for number in (1, 2)
+    )
+    return {
+        "entity-sources": source.pk,
+        "snapshots": before.pk,
+        "snapshot-diffs": compare(before.pk, after.pk, actor=PORTAL).pk,
+        "entity-restores": plan_restore(before.pk, ["p1"], actor=PORTAL).pk,
     }
 
 

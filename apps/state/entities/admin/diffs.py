@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlencode
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.template.response import TemplateResponse
@@ -83,8 +83,12 @@ class SnapshotDiffAdmin(JobAdmin):
         """Ask for the dry run of putting the ticked entities back, or all that the filter finds."""
         row = self.known(request, object_id)
         ids = request.POST.getlist("ids")
+        form = FilterForm(request.POST)
+        if not form.is_valid():  # else a filter that nobody understands would be none, and all would go back
+            self.message_user(request, "The filter can't be read: correct it first.", messages.ERROR)
+            return self.go_to_row(request, str(object_id))
         if request.POST.get("all") == "1":
-            made = self.perform(request, operations.plan_restore_of_diff, row.pk, FilterForm(request.POST).chosen())
+            made = self.perform(request, operations.plan_restore_of_diff, row.pk, form.chosen())
         else:
             made = self.perform(request, operations.plan_restore, row.before_id, ids)
         if made is None:

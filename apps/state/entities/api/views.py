@@ -187,7 +187,8 @@ class SnapshotDiffViewSet(_EntityViewSet):
     def entries(self, request: Request, pk: str) -> Response:
         """The entities that fit a filter, by id, and the scope of all of them."""
         after, limit = self.window()
-        chosen = _filter({name: request.query_params[name] for name in _NAMES if name in request.query_params})
+        given: dict[str, Any] = {name: request.query_params[name] for name in _NAMES if name in request.query_params}
+        chosen = _filter({**given, **({"delta": _number(given["delta"])} if given.get("delta") else {})})
         if self.row.state != SnapshotDiff.State.DONE:
             raise Conflict("The two snapshots are still being compared.", code="diff_not_done")
         found = look(self.row, chosen, after=after, limit=limit)
@@ -264,6 +265,14 @@ class EntityRestoreViewSet(_EntityViewSet):
 
 
 _NAMES = ("op", "path", "id", "delta")
+
+
+def _number(text: str) -> float:
+    """A number of the address. Raises Invalid."""
+    try:
+        return float(text)
+    except ValueError as error:
+        raise Invalid("`delta` is a number.", fields={"delta": ["Must be a number."]}) from error
 
 
 def _filter(given: dict[str, Any]) -> Filter:
