@@ -11,15 +11,17 @@ class RunbooksConfig(AppConfig):
     verbose_name = "Respond"
 
     def ready(self) -> None:
-        from apps.engine.registry import Invariant, Sweeper, register_invariant, register_sweeper
+        from apps.engine.registry import Invariant, Sweeper, register_invariant, register_sweeper, register_timer_kind
         from apps.runbooks import loose_ends, metrics, queries, subscribers, worker
         from apps.runbooks.operations.outcomes import EXECUTE_QUEUE, EXECUTE_TASK
         from apps.runbooks.operations.repairing import repair
         from apps.runbooks.panels import register_panels
+        from apps.runbooks.timers import REVIEW_KIND
 
         register_subjects()
         register_sweeper(Sweeper("executions", EXECUTE_TASK, EXECUTE_QUEUE, worker.run_due, queries.executions_due))
         register_invariant(Invariant("executions at work can go on", repair))
+        register_timer_kind(REVIEW_KIND)
         subscribers.register()
         metrics.register()
         register_panels()

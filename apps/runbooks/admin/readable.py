@@ -87,7 +87,12 @@ def _facts(document: Document) -> list[tuple[str, str]]:
         found.append(("Must be done within", duration_text(document.target)))
     if document.command:
         found.append(("On the command line", f"manage.py rollback {document.command}"))
-    return found
+    lists = (("Signals", document.signals), ("Before you begin", document.prerequisites))
+    found += [(name, "; ".join(lines)) for name, lines in lists if lines]
+    found += [("Expected outcome", document.expected)] if document.expected else []
+    people = (("Contacts", document.contacts), ("Escalation", document.escalation))
+    found += [(name, "; ".join(lines)) for name, lines in people if lines]
+    return [*found, *([("What to tell players", document.comms)] if document.comms else [])]
 
 
 def _step(step: Step, position: int) -> StepRow:

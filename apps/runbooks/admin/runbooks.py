@@ -31,6 +31,7 @@ from apps.runbooks.models import DryRun, Execution, Runbook, RunbookVersion
 from apps.runbooks.operations.grants import grant_runbook, revoke_runbook
 from apps.runbooks.permissions import user_may_look
 from apps.runbooks.queries import visible_executions, visible_runbooks
+from apps.runbooks.statistics import checklist_of, review_due_at, statistics_of
 
 _FIELDS = {
     "name": "name",
@@ -176,6 +177,7 @@ class RunbookAdmin(OperatingAdmin):
             path("<int:object_id>/details/", view(self.details_view), name="runbooks_runbook_details"),
             path("<int:object_id>/text/", view(self.text_view), name="runbooks_runbook_text"),
             path("<int:object_id>/retire/", view(self.retire_view), name="runbooks_runbook_retire"),
+            path("<int:object_id>/review/", view(self.review_view), name="runbooks_runbook_review"),
         ]
         return [*mine, *super().get_urls()]
 
@@ -204,6 +206,13 @@ class RunbookAdmin(OperatingAdmin):
             self.perform(request, operations.retire, runbook.pk, reason=reason, done="Retired: nobody can execute it.")
         return self.go_to_row(request, str(object_id))
 
+    def review_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        """Somebody has read it and says that it is right."""
+        runbook = self._editable(request, object_id)
+        if request.method == "POST":
+            self.perform(request, operations.review, runbook.pk, done="Reviewed: it is right.")
+        return self.go_to_row(request, str(object_id))
+
     def _editable(self, request: HttpRequest, object_id: int) -> Runbook:
         runbook: Runbook = self.row(request, str(object_id))
         if not self.has_change_permission(request, runbook):
@@ -220,14 +229,17 @@ def _runbook_page(request: HttpRequest, page: RunbookAdmin, object_id: str) -> H
     active = RunbookVersion.objects.filter(pk=runbook.active_version_id or 0).first()
     versions = RunbookVersion.objects.filter(runbook=runbook).defer("text", "content").order_by("-number")
     executions = visible_executions(user).filter(runbook=runbook).select_related("incident", "runbook_version")
+    seen = readable(active) if active else None
     context = {
         **page.admin_site.each_context(request),
         "title": runbook.name,
         "opts": page.model._meta,
         "runbook": runbook,
-        "success": page.success(runbook),
         "active": active,
-        "readable": readable(active) if active else None,
+        "readable": seen,
+        "statistics": statistics_of(runbook).rows(),
+        "checklist": checklist_of(runbook, seen.document) if seen and seen.document else [],
+        "review_due_at": review_due_at(runbook, seen.document) if seen else None,
         "versions": versions,
         "executions": executions.order_by("-requested_at")[:LATEST_SHOWN],
         "services": runbook.services.order_by("name"),

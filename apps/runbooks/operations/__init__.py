@@ -4,6 +4,7 @@ from apps.runbooks.operations.authoring import activate_version, create_runbook,
 from apps.runbooks.operations.buttons import create_mitigation, delete_mitigation, edit_mitigation
 from apps.runbooks.operations.keeping import delete_secret, set_secret
 from apps.runbooks.operations.library import load_library
+from apps.runbooks.operations.reviewing import review
 
 __all__ = [
     "activate_version",
@@ -15,6 +16,7 @@ __all__ = [
     "edit_runbook",
     "load_library",
     "retire",
+    "review",
     "save_version",
     "set_secret",
 ]

@@ -20,6 +20,7 @@ from apps.runbooks.documents import Document, InvalidRunbook, document_of, norma
 from apps.runbooks.models import Runbook, RunbookVersion
 from apps.runbooks.nesting import nesting_findings
 from apps.runbooks.operations.checking import check_version, checked_texts, locked_runbook
+from apps.runbooks.operations.reviewing import plan_review
 from apps.runbooks.secrets import Vault
 
 NOTE_LENGTH = 300
@@ -225,3 +226,4 @@ def _activate(runbook: Runbook, version: RunbookVersion, document: Document, rea
     runbook.state = Runbook.State.ACTIVE
     runbook._change_reason = f"version {version.number}: {reason or 'activated'}"[:100]  # type: ignore[attr-defined]  # simple-history reads it
     _saved(runbook)
+    plan_review(runbook)
