@@ -67,7 +67,7 @@ class Server:
 
 @contextmanager
 def serving(interface: str, number: int = 1, *, url: str = "", **more: str) -> Iterator[list[Server]]:
-    """So many web processes that answer, each on a port of its own; stopped in the end. `more` is their environment's."""
+    """So many web processes that answer, each on a port of its own; stopped in the end. `more` is for them."""
     given = {"DATABASE_URL": url or database_url(), "DATA_DIR": str(settings.DATA_DIR)}
     environment = os.environ | given | more
     servers = []

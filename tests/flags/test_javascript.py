@@ -1,4 +1,4 @@
-"""The official OpenFeature providers for JavaScript, from the npm registry: in Node.js, and on a page of another origin."""
+"""The official OpenFeature providers for JavaScript, from npm: in Node.js, and on a page of another origin."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ def modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def shop(modules: Path) -> Iterator[str]:
-    """The origin of a page with the packages: a server of its own, since browsers let only local pages ask this machine."""
+    """The origin of a page with the packages, on a server: browsers let only local pages ask this machine."""
     (modules / "index.html").write_text((HERE / "page.html").read_text())
 
     class Files(SimpleHTTPRequestHandler):
         def __init__(self, *given: Any) -> None:
             super().__init__(*given, directory=str(modules))
 
-        def log_message(self, format: str, *args: Any) -> None:
+        def log_message(self, *given: Any) -> None:
             """Nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Files) as found:
