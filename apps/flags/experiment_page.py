@@ -79,7 +79,7 @@ def experiment_page(experiment: Experiment) -> ExperimentPage:
                 killed_to=(moved_to[name] or "the others, evenly") if name in killed else "",
                 breaches=breached.get(name, []),
             )
-            for name in experiment.percents
+            for name in sorted(experiment.percents, key=lambda name: (name != experiment.fallback, name))
         ],
         outside=round((SLOTS - used) * 100 / SLOTS, 2),
         enrolled=counted,

@@ -108,6 +108,8 @@ def test_other_shares_are_for_newcomers_only(running: Experiment) -> None:
     assert values(running, people) == before
     assert abs(new["control"] / 2000 - 0.9) < 0.03
     assert new["b"] == 0
+    reallocate(running.pk, {"control": 90, "a": 10}, reason="again", actor=SYSTEM)
+    assert AllocationEpoch.objects.count() == 2
 
 
 def test_who_is_told_of_after_the_kill_goes_to_the_fallback_too(running: Experiment) -> None:

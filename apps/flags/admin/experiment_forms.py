@@ -125,7 +125,8 @@ class KillVariantForm(OnExperiment):
             if not found.is_killed:
                 self.previews.append(found)
         names = [each.variant for each in self.previews]
-        self.fields["variant"].choices = [(name, name) for name in names]
+        # None is chosen beforehand: a hurried press must not take the wrong one away.
+        self.fields["variant"].choices = [("", "choose one"), *((name, name) for name in names)]
 
     def get_before_template_context(self, request: HttpRequest, object_id: int | str | None = None) -> dict[str, Any]:
         return {"previews": self.previews, "experiment": self.experiment}

@@ -176,7 +176,7 @@ def reallocate(
         raise invalid("percents", f"{experiment.fallback}, the fallback, must stay among the variants.")
     wanted = {**dict.fromkeys(experiment.percents, 0), **shares}
     ranges = allot(wanted, part)
-    if percents_of(ranges) == percents_of(epochs[-1].ranges):
+    if _given(percents_of(ranges)) == _given(percents_of(epochs[-1].ranges)):
         return experiment
     experiment.percents, experiment.traffic = wanted, part
     open_epoch(experiment, ranges, cause=AllocationEpoch.Cause.SHARES, reason=why, actor=actor)
@@ -242,6 +242,10 @@ def checked_percents(flag: Flag, given: Any) -> dict[str, float]:
     if abs(total - WHOLE) > TOLERATED:
         raise invalid("percents", f"The shares add up to {total:g} %, not to 100 %.")
     return dict(given)
+
+
+def _given(percents: dict[str, float]) -> dict[str, float]:
+    return {variant: percent for variant, percent in percents.items() if percent}
 
 
 def _traffic(percent: float) -> float:
