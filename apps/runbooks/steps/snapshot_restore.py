@@ -10,7 +10,7 @@ from pydantic import Field, StringConstraints, model_validator
 from apps.foundation.clock import now
 from apps.foundation.errors import DomainError
 from apps.runbooks.steps.base import Effect, Options, Outcome, Preview, StepContext, StepKind, written_options
-from apps.runbooks.steps.snapshot_take import LOOK_AGAIN, acting
+from apps.runbooks.steps.snapshot_take import LOOK_AGAIN, acting, beyond_source
 from apps.state.entities import operations
 from apps.state.entities.looking import Look, look_at
 from apps.state.entities.models import EntityRestore, EntitySource, RestoreItem, Snapshot
@@ -131,6 +131,9 @@ class SnapshotRestore(StepKind):
 
     def undo_told(self, options: SnapshotRestoreOptions) -> str:
         return f"What was live of {options.source} goes back, where nobody changed it meanwhile."
+
+    def beyond(self, options: Mapping[str, Any], owner_id: int) -> str:
+        return beyond_source(options, owner_id, "restores entities of")
 
     def told(self, intent: Mapping[str, Any], data: Mapping[str, Any]) -> list[tuple[str, str]]:
         options = written_options(intent)

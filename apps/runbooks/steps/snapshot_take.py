@@ -12,6 +12,7 @@ from apps.foundation.actor import Actor
 from apps.foundation.clock import now
 from apps.foundation.errors import Conflict, DomainError
 from apps.runbooks.steps.base import Effect, Options, Outcome, Preview, StepContext, StepKind, written_options
+from apps.runbooks.templating import has_placeholder
 from apps.state.entities import operations
 from apps.state.entities.models import Snapshot
 from apps.state.entities.queries import newest, source_by_slug
@@ -85,6 +86,9 @@ class SnapshotTake(StepKind):
         ).first()
         return Outcome("succeeded", data=_data(options.source, found)) if found else None
 
+    def beyond(self, options: Mapping[str, Any], owner_id: int) -> str:
+        return beyond_source(options, owner_id, "takes a snapshot of")
+
     def told(self, intent: Mapping[str, Any], data: Mapping[str, Any]) -> list[tuple[str, str]]:
         source = str(data.get("source") or written_options(intent).get("source", ""))
         if "snapshot" not in data:
@@ -98,6 +102,15 @@ class SnapshotTake(StepKind):
 def acting(context: StepContext) -> Actor:
     """The portal, on behalf of who started it: that the runbook may be executed has been decided before."""
     return context.actor if context.actor.is_system else Actor.system(f"{context.actor.name}, by a runbook")
+
+
+def beyond_source(options: Mapping[str, Any], owner_id: int, does: str) -> str:
+    """Entities are their own team's business, so a runbook of another reaches beyond it."""
+    slug = str(options.get("source", ""))
+    found = None if has_placeholder(slug) else source_by_slug(slug)
+    if found is None or found.service.owner_id != owner_id:
+        return f"it {does} {slug}, which is no source of the owning team"
+    return ""
 
 
 def _data(slug: str, snapshot: Snapshot) -> dict[str, Any]:
