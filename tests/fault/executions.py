@@ -25,6 +25,17 @@ def step_of(kind: str, url: str, tag: str) -> dict[str, Any]:
         "notify": ("notify", {"people": ["chief"], "title": "The world is well", "text": "Truly."}),
         "manual": ("manual", {"instructions": "Look at the world."}),
         "wait": ("wait", {"seconds": "10s"}),
+        "hook": ("webhook", {"url": f"{url}/hook", "data": {"on": True}}),
+        "until": ("wait_until", {"url": f"{url}/until"}),
+        "resolve": ("pagerduty_resolve", {"url": url, "routing_key": "0123456789", "dedup_key": "down"}),
+        "pause": ("event_pause", {"url": url, "event": "running", "message": "A moment."}),
+        "resume": ("event_resume", {"url": url, "event": "sleeping", "message": "Go on."}),
+        "sub": ("sub_runbook", {"runbook": f"rig-below-{tag}"}),
+        "below": ("health_check", {"url": f"{url}/below", "attempts": 1}),
+        "flag": ("flag_change", {"flag": f"rig.{tag}", "environment": "rig", "do": "kill"}),
+        "apply": ("config_apply", {"document": f"apply-{tag}", "set": {"drop_rate": 2}}),
+        "approval": ("approval", {"asks": "Is it right?"}),
+        "variant": ("experiment_kill", {"experiment": f"rig-{tag}", "variant": "b"}),
     }
     posting = ("http_request", {"method": "POST", "url": f"{url}/{kind}", "json": {"on": True}})
     name, options = written.get(kind, posting)
@@ -49,11 +60,15 @@ def main(url: str, wanted: list[str]) -> dict[str, int]:
     actor, tag = actor_for_user(chief, "command"), str(Runbook.objects.count())
     if {"here", "there"} & set(wanted):
         documents(url, tag, team)
+    if {"flag", "apply", "variant"} & set(wanted):
+        levers(tag, team)
     made: dict[str, int] = {}
-    for kind in wanted:
+    for kind in [*(["below"] if "sub" in wanted else []), *wanted]:
         book = create_runbook(f"rig-{kind}-{tag}", kind, owner_id=team.pk, actor=system)
         text = yaml.safe_dump({"title": kind, "approval": "none", "steps": [step_of(kind, url, tag)]})
         save_version(book.pk, text, activate=True, actor=system)
+        if kind == "below":
+            continue
         dry_run = make_dry_run(book.pk, {}, actor=actor)
         execution = start(dry_run.pk, reason="a rehearsal", actor=actor)
         made[kind] = execute(execution.pk, actor=actor).pk
@@ -80,6 +95,30 @@ def documents(url: str, tag: str, team: Any) -> None:
     set_baseline(there.pk, capture(there.pk, actor=system).pk, reason="good", actor=system)
     there.refresh_from_db()
     edit_config(there.pk, {"drop_rate": 9}, expected_revision=there.revision, note="oops", actor=system)
+
+
+def levers(tag: str, team: Any) -> None:
+    """A flag, an experiment that runs, and a document that is held here."""
+    from apps.catalog.models import Environment, Service
+    from apps.flags.operations import create_experiment, create_flag, start_experiment
+    from apps.foundation.actor import Actor
+    from apps.state.operations import create_document
+
+    system = Actor.system("rig")
+    place, _ = Environment.objects.get_or_create(slug="rig", defaults={"name": "Rig"})
+    texts: dict[str, Any] = {"blast_radius": "Nothing.", "rollback_expectation": "At once."}
+    texts |= {"environment_id": place.pk, "owner_id": team.pk, "name": "Rig", "actor": system}
+    create_flag(f"rig.{tag}", **texts)
+    names = {"variants": {"a": "a", "b": "b"}, "off": "a", "serve": "a"}
+    flag = create_flag(f"rig.variant.{tag}", kind="experiment", value_type="string", definition=names, **texts)
+    made = create_experiment(
+        f"rig-{tag}", flag_id=flag.pk, name="Rig", fallback="a", percents={"a": 50, "b": 50}, actor=system
+    )
+    start_experiment(made.pk, actor=system)
+    service = Service.objects.create(slug=f"apply-{tag}", name=f"Apply {tag}", owner=team)
+    create_document(
+        slug=f"apply-{tag}", name="Apply", service_id=service.pk, schema={}, content={"drop_rate": 1}, actor=system
+    )
 
 
 def finish(step_id: int) -> None:

@@ -36,6 +36,7 @@ class Receiver(ThreadingHTTPServer):
         self._changed = threading.Condition()
         self._held: set[tuple[str, str]] = set()
         self._written: set[str] = set()
+        self._events: dict[str, str] = {}
 
     @property
     def port(self) -> int:
@@ -66,6 +67,20 @@ class Receiver(ThreadingHTTPServer):
         """Until the path is let go."""
         with self._changed:
             self._changed.wait_for(lambda: (method, path) not in self._held, LONGEST_HOLD_SECONDS)
+
+    def begin_again(self) -> None:
+        """Events are as they were at first."""
+        with self._changed:
+            self._events.clear()
+
+    def event(self, path: str) -> dict[str, Any]:
+        """A live event: its state changes when the answer to its pause or resume is let go."""
+        name, _, verb = path.removeprefix("/events/").partition("/")
+        with self._changed:
+            wanted = {"pause": "paused", "resume": "active"}.get(verb)
+            before = self._events.setdefault(name, "paused" if name == "sleeping" else "active")
+            self._events[name] = wanted or before
+            return {"id": name, "name": name, "state": self._events[name], "changed": self._events[name] != before}
 
     def write(self, body: dict[str, Any], key: str) -> int:
         """Compare-and-set of the document, once for each idempotency key; the status to answer."""
@@ -103,6 +118,8 @@ class _Handler(BaseHTTPRequestHandler):
             content = json.dumps(self.server.document).encode()
         elif path == "/metrics":
             content = b"errors 0\n"
+        elif path.startswith("/events/"):
+            content = json.dumps(self.server.event(path)).encode()
         else:
             content = json.dumps({"serial": serial}).encode()
         self.send_response(status)

@@ -138,6 +138,48 @@ def test_requests_and_checks_go_on_under_one_key_though_five_workers_are_killed_
     print(f"after each of {KILLS} kills the step went on within {figures} (lease {LEASE_SECONDS} s)")
 
 
+def test_hooks_waits_events_and_sub_runbooks_go_on_though_five_workers_are_killed_in_each(
+    rig: Rig, receiver: Receiver, fault_round: int
+) -> None:
+    paths = {
+        "hook": ("POST", "/hook"),
+        "until": ("GET", "/until"),
+        "resolve": ("POST", "/v2/enqueue"),
+        "pause": ("POST", "/events/running/pause"),
+        "resume": ("POST", "/events/sleeping/resume"),
+        "sub": ("GET", "/below"),
+    }
+    receiver.begin_again()
+    made = seed(rig, receiver, *paths)
+    watched = {name: Watched(made[name], *path) for name, path in paths.items()}
+    for method, path in paths.values():
+        receiver.hold(method, path)
+    start(rig, len(watched) + 2)
+    until = time.monotonic() + 150
+    while not all(is_over(rig, item.execution) for item in watched.values()):
+        assert time.monotonic() < until, {name: (item.kills, item.took) for name, item in watched.items()}
+        for item in watched.values():
+            item.look(rig, receiver)
+        time.sleep(0.03)
+    for name, item in watched.items():
+        assert rig.value(STATE, item.execution) == "succeeded", name
+        # The sub-runbook asks a sixth time for its plan, then once more in its own step.
+        more = 1 if name == "sub" else 0
+        assert len(receiver.of(item.method, item.path)) == KILLS + 1 + more, name
+        assert max(item.took[:KILLS]) <= RESUME_WITHIN_SECONDS, name
+    for name in ("hook", "resolve", "pause", "resume"):
+        stored = rig.value("SELECT idempotency_key FROM runbooks_steprun WHERE execution_id = %s", made[name])
+        assert {call.key for call in receiver.of(*paths[name])} == {stored}, name
+    below = (
+        "SELECT below.state FROM runbooks_execution below JOIN runbooks_steprun step ON step.id = below.parent_step_id "
+        "WHERE step.execution_id = %s"
+    )
+    rows = rig.query(below, made["sub"])
+    assert [row["state"] for row in rows] == ["succeeded"]
+    figures = {name: f"{max(item.took[:KILLS]):.1f} s" for name, item in watched.items()}
+    print(f"after each of {KILLS} kills the step went on within {figures} (lease {LEASE_SECONDS} s)")
+
+
 def test_what_must_not_happen_twice_is_sent_once_and_ends_unknown(
     rig: Rig, receiver: Receiver, fault_round: int
 ) -> None:
@@ -185,10 +227,8 @@ class Blockade:
         self._connection.rollback()
 
 
-def test_internal_effects_happen_once_though_five_workers_are_killed_between_effect_and_commit(
-    rig: Rig, receiver: Receiver, fault_round: int
-) -> None:
-    made = seed(rig, receiver, "notify", "here", "manual")
+def killed_before_commit(rig: Rig, made: dict[str, int]) -> list[float]:
+    """Kill whoever is at each of these five times, between effect and commit; after how long each went on."""
     blockade = Blockade(rig)
     took: list[float] = []
     killed_at = 0.0
@@ -204,9 +244,22 @@ def test_internal_effects_happen_once_though_five_workers_are_killed_between_eff
     wait_until(lambda: blockade.waiting() == len(made), "each stands before its commit again", 40)
     took.append(time.monotonic() - killed_at)
     blockade.lift()
+    return took
+
+
+def test_internal_effects_happen_once_though_five_workers_are_killed_between_effect_and_commit(
+    rig: Rig, receiver: Receiver, fault_round: int
+) -> None:
+    made = seed(rig, receiver, "notify", "here", "manual", "flag", "apply", "approval")
+    took = killed_before_commit(rig, made)
     wait_until(lambda: rig.value(STATE, made["manual"]) == "waiting", "a person is waited for", 20)
-    wait_until(lambda: is_over(rig, made["notify"]) and is_over(rig, made["here"]), "both are done", 20)
-    assert [rig.value(STATE, made[name]) for name in ("notify", "here")] == ["succeeded", "succeeded"]
+    done = ("notify", "here", "flag", "apply")
+    wait_until(lambda: all(is_over(rig, made[name]) for name in done), "all are done", 20)
+    assert {rig.value(STATE, made[name]) for name in done} == {"succeeded"}
+    asked = "SELECT count(*) FROM approvals_approvalrequest WHERE subject_kind = 'execution' AND subject_key = %s"
+    wait_until(lambda: rig.value(asked, str(made["approval"])) == 1, "somebody is asked", 20)
+    assert rig.value("SELECT count(*) FROM engine_event WHERE kind = 'flags.killed'") == fault_round + 1
+    assert written(rig, made["apply"]) == {"edited": 1}
     sent = "SELECT count(*) FROM messaging_message WHERE channel = 'inbox' AND title = 'The world is well'"
     assert rig.value(sent) == fault_round + 1
     assert written(rig, made["here"]) == {"backup": 1, "restored": 1}
@@ -218,6 +271,19 @@ def test_internal_effects_happen_once_though_five_workers_are_killed_between_eff
     rig.run("-m", "tests.fault.executions", "--finish", str(step))
     wait_until(lambda: is_over(rig, made["manual"]), "the manual step is finished", 20)
     print(f"internal effects were there once; after each of {KILLS} kills it went on within {max(took):.1f} s")
+
+
+def test_a_variant_is_killed_once_though_five_workers_are_killed_between_effect_and_commit(
+    rig: Rig, receiver: Receiver, fault_round: int
+) -> None:
+    # By itself: two changes of flags wait for each other, so that only one of them would come before its commit.
+    made = seed(rig, receiver, "variant")
+    took = killed_before_commit(rig, made)
+    wait_until(lambda: is_over(rig, made["variant"]), "it is done", 20)
+    assert rig.value(STATE, made["variant"]) == "succeeded"
+    assert rig.value("SELECT count(*) FROM engine_event WHERE kind = 'flags.variant_killed'") == fault_round + 1
+    assert max(took) <= RESUME_WITHIN_SECONDS
+    print(f"the variant was killed once; after each of {KILLS} kills it went on within {max(took):.1f} s")
 
 
 def test_a_wait_ends_at_its_time_though_celery_and_ticker_are_killed_meanwhile(

@@ -285,3 +285,35 @@ def test_after_a_lost_attempt_the_game_is_asked_whether_it_happened(port: int, w
     found = asked.kind.probe(asked.options, context())
     assert found is not None
     assert found.data["changed"]
+
+
+# --- where no step may go -------------------------------------------------------------------------------------------
+
+REACHING: dict[str, dict[str, Any]] = {
+    "http_request": {"method": "POST"},
+    "webhook": {},
+    "wait_until": {},
+    "pagerduty_resolve": {"routing_key": "0123456789", "dedup_key": "down"},
+    "event_pause": {"event": "storm-trails"},
+    "health_check": {},
+}
+
+
+@pytest.mark.parametrize(
+    "url", ["http://169.254.169.254/latest", "http://[::1]/", "http://localhost/", "http://0.0.0.0/"]
+)
+@pytest.mark.parametrize("name", REACHING)
+def test_inner_addresses_are_a_problem_before_and_a_failure_at_work(name: str, url: str, settings: Any) -> None:
+    settings.EGRESS_ALLOW = []
+    asked = step(name, url=url, **REACHING[name])
+    assert "only public addresses may be reached" in preview_problems(asked, context(looking=True))
+    known = context(started_at=now() - timedelta(hours=2), timeout_seconds=0.2)
+    failed = perform(asked, known)
+    assert (failed.state, failed.maybe_done) == ("failed", False)
+    assert "only public addresses" in failed.error
+
+
+def test_a_redirect_into_loopback_is_an_answer_that_is_not_followed(receiver: Receiver) -> None:  # noqa: F811
+    receiver.answers["/hook"] = (302, b"")
+    failed = perform(step("webhook", url=receiver.url + "/hook"), context())
+    assert (failed.error, len(receiver.asked)) == ("It answered 302, not 2xx.", 1)
