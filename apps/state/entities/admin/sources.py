@@ -6,6 +6,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -162,6 +163,8 @@ class EntitySourceAdmin(OperatingAdmin):
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         source = self.row(request, str(object_id))
+        if not may(request_actor(request), source, SNAPSHOT):
+            raise PermissionDenied
         known = dict(source.snapshots.values_list("number", "pk"))
         pair = [known.get(_number(request.POST.get(name, "")), 0) for name in ("before", "after")]
         diff = self.perform(request, operations.compare, pair[0], pair[1])
