@@ -1,7 +1,7 @@
 """Flags over OFREP: one web process, a token on each request, fifty flags, four connections.
 
     python -m benchmarks.flags                     the promised figures
-    python -m benchmarks.flags --interface wsgi    the same under WSGI
+    python -m benchmarks.flags --interface asgi    the same under ASGI, which costs more of each request
     python -m benchmarks.flags --seconds 2         briefly
 
 Each connection sends its next request when it has the answer to the last. The flags are of every kind: plain switches,
@@ -180,7 +180,7 @@ def over_http(address: tuple[str, int], token: str, seconds: float) -> bool:
 def main() -> int:
     """Print the figures; 1 when a promise is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--interface", choices=sorted(SERVERS), default="asgi")
+    parser.add_argument("--interface", choices=sorted(SERVERS), default="wsgi")
     parser.add_argument("--seconds", type=float, default=10, help="how long each figure is measured")
     given = parser.parse_args()
     print(machine())

@@ -142,4 +142,4 @@ def _lines(flag: Flag, change: Mapping[str, Any]) -> list[tuple[str, str]]:
     after = _changed(Row("", flag.key, flag.state, 0, definition=flag.definition), change).definition
     old, new = (as_yaml(each).splitlines() for each in (flag.definition, after))
     found = list(difflib.unified_diff(old, new, lineterm="", n=2))[2:]
-    return [({"+": "new", "-": "old"}.get(line[:1], "same"), line) for line in found]
+    return [({"+": "new", "-": "old"}.get(line[:1], "same"), line) for line in found if not line.startswith("@@")]
