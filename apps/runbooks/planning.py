@@ -16,8 +16,8 @@ from apps.foundation.errors import Conflict, Invalid, NotFound
 from apps.incidents.models import Incident
 from apps.incidents.queries import visible_to
 from apps.people.queries import user_of
-from apps.runbooks.conditions import condition_text, skip_reason
-from apps.runbooks.documents import Compensation, Document, InvalidRunbook, Step, document_of
+from apps.runbooks.documents import Compensation, Document, InvalidRunbook, document_of
+from apps.runbooks.looking import collisions, look_at
 from apps.runbooks.models import DryRun, Execution, Runbook, RunbookVersion
 from apps.runbooks.names import incident_names
 from apps.runbooks.nesting import unapproved
@@ -25,8 +25,7 @@ from apps.runbooks.parameters import filled
 from apps.runbooks.permissions import require_look
 from apps.runbooks.queries import visible_runbooks
 from apps.runbooks.secrets import Vault
-from apps.runbooks.steps.base import Preview, StepContext
-from apps.runbooks.steps.preparing import NotReady, Prepared, prepare, prepare_compensation, preview
+from apps.runbooks.steps.base import StepContext
 from apps.runbooks.templating import placeholders
 
 ENOUGH_EXECUTIONS = 3
@@ -93,9 +92,9 @@ def look(
     steps: list[dict[str, Any]] = []
     for place, step in enumerate(document.steps, start=1):
         planned = {change["path"]: change["after"] for row in steps for change in row["diff"]}
-        steps.append(vault.mask(_look_at(step, place, replace(context, planned=planned), vault)))
+        steps.append(vault.mask(look_at(step, place, replace(context, planned=planned), vault)))
     problems += [f"{step['name']}: {problem}" for step in steps for problem in step["problems"]]
-    problems += [*_collisions(steps), *unapproved(document)]
+    problems += [*collisions(steps), *unapproved(document)]
     return _plan(version, parameters, steps, problems, names=names, estimate=_estimate(version, document, steps))
 
 
@@ -160,79 +159,6 @@ def _checked(document: Document, parameters: Any, vault: Vault) -> dict[str, Any
         message = "A parameter holds the text of a secret: let the runbook name the secret instead."
         raise Invalid(message, code="invalid_parameters", fields={"parameters": [message]})
     return found
-
-
-def _look_at(step: Step, position: int, context: StepContext, vault: Vault) -> dict[str, Any]:
-    """One step as the dry run shows it."""
-    own = replace(context, timeout_seconds=float(step.timeout))
-    prepared, seen = _previewed(step, own, vault)
-    undoing, undo_problems = _look_at_undoing(step, prepared, own, vault) if prepared or not step.when else (None, [])
-    return {
-        "position": position,
-        "slug": step.slug,
-        "name": step.name,
-        "kind": step.kind,
-        "title": prepared.kind.title if prepared else step.kind,
-        "text": seen.text,
-        "request": seen.request,
-        "diff": seen.diff,
-        "problems": [*seen.problems, *undo_problems],
-        "targets": seen.targets,
-        "estimate_seconds": seen.estimate_seconds if step.estimate is None else step.estimate,
-        "timeout_seconds": step.timeout,
-        "retries": step.retries,
-        "on_failure": step.on_failure if isinstance(step.on_failure, str) else f"go to {step.on_failure.go_to}",
-        "idempotent": prepared.idempotent if prepared else False,
-        "depends_on_outcome": bool(prepared and prepared.is_vague),
-        "undo": undoing,
-    }
-
-
-def _previewed(step: Step, context: StepContext, vault: Vault) -> tuple[Prepared | None, Preview]:
-    """A step whose conditions can't hold is not looked at any closer."""
-    if why := skip_reason(step, context, vault):
-        return None, Preview(text=why)
-    try:
-        prepared = prepare(step, context, vault)
-        seen = preview(prepared, context)
-    except NotReady as error:
-        return None, Preview(text=error.problems[0], problems=error.problems)
-    return prepared, replace(seen, text=f"{condition_text(step)} {seen.text}".strip())
-
-
-def _look_at_undoing(
-    step: Step, prepared: Prepared | None, context: StepContext, vault: Vault
-) -> tuple[dict[str, Any] | None, list[str]]:
-    """What would undo the step once it is done, and what is wrong with that."""
-    if isinstance(step.compensate, Compensation):
-        name = step.compensate.name or f"Undo: {step.name}"
-        try:
-            found = prepare_compensation(step, context, {}, vault)
-        except NotReady as error:
-            problems = [f"its undoing: {problem}" for problem in error.problems]
-            return {"kind": step.compensate.kind, "name": name, "text": problems[0], "request": None}, problems
-        if found is None:
-            return None, []
-        seen = preview(found, context)
-        shown = {"kind": found.kind.name, "name": name, "text": seen.text, "request": seen.request}
-        return shown, [f"its undoing: {problem}" for problem in seen.problems]
-    if step.compensate == "none" or prepared is None or prepared.is_vague:
-        return None, []
-    told = prepared.kind.undo_told(prepared.options)
-    shown = {"kind": prepared.kind.name, "name": f"Undo: {step.name}", "text": told, "request": None}
-    return (shown if told else None), []
-
-
-def _collisions(steps: list[dict[str, Any]]) -> Iterator[str]:
-    """Two steps that would both change one document: each preview shows only its own change against what is live."""
-    first: dict[str, str] = {}
-    for step in steps:
-        for target in step["targets"]:
-            if target["kind"] != "config":
-                continue
-            if target["key"] in first:
-                yield f"{first[target['key']]} and {step['name']} both change {target['key']}: keep one of them."
-            first.setdefault(target["key"], step["name"])
 
 
 def _estimate(version: RunbookVersion, document: Document, steps: list[dict[str, Any]]) -> int:
