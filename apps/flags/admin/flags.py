@@ -61,7 +61,10 @@ class FlagAdmin(FlagButtons, OperatingAdmin):
     """Managers and leads describe flags; the state has buttons, which ask why."""
 
     form = FlagForm
-    list_display = ("switch", "key", "name", "kind", "environment", "owner", "reason", "state_changed_at", "staleness")
+    list_display = (
+        *("switch", "key", "name", "environment", "owner", "reason", "state_changed_at", "changed_by"),
+        "staleness",
+    )
     list_display_links = ("key",)
     list_filter = ("environment", "state", "kind", StaleFilter, "owner", "services")
     search_fields = ("key", "name", "description", "owner__name")
@@ -193,6 +196,10 @@ class FlagAdmin(FlagButtons, OperatingAdmin):
     @display(description="Stale")
     def staleness(self, flag: Flag) -> str:
         return ", ".join(sorted(why_stale(flag))) or "–"
+
+    @display(description="By")
+    def changed_by(self, flag: Flag) -> str:
+        return flag.state_changed_by.name if flag.state_changed_by else "the portal"
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         shown = {"title": "Flags", "environments": self._environments(request)}
