@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+
+from django.contrib.auth.models import AnonymousUser
+from django.db.models import QuerySet
 
 from apps.flags.experiment_queries import (
     OUTSIDE,
@@ -13,11 +15,13 @@ from apps.flags.experiment_queries import (
     epochs_of,
     percents_of,
     ratio_figures,
+    with_reason_shown,
 )
 from apps.flags.experiments.epochs import EVENLY, killed_in
 from apps.flags.experiments.slots import SLOTS, sizes
 from apps.flags.experiments.statistics import Totals
 from apps.flags.models import AllocationEpoch, Experiment, Guardrail, GuardrailTotal
+from apps.people.models import User
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +59,8 @@ class ExperimentPage:
     proposed: list[str]
 
 
-def experiment_page(experiment: Experiment) -> ExperimentPage:
-    """Eight queries, whatever is enrolled; nothing is written."""
+def experiment_page(experiment: Experiment, user: User | AnonymousUser) -> ExperimentPage:
+    """As `user` may see it. Eight queries, whatever is enrolled; nothing is written."""
     epochs = epochs_of(experiment)
     counted, killed = enrolled(experiment, epochs), killed_in(epochs)
     moved_to = {variant: to for epoch in epochs for variant, to in epoch.moves.items()}
@@ -85,13 +89,14 @@ def experiment_page(experiment: Experiment) -> ExperimentPage:
         enrolled=counted,
         ratio=ratio_figures(experiment, epochs),
         guardrails=[_line(guardrail) for guardrail in guardrails],
-        epochs=[(row, _epoch_words(row)) for row in _rows(experiment)],
+        epochs=[(row, _epoch_words(row)) for row in _rows(experiment, user)],
         proposed=[name for name in breached if name not in killed and name != experiment.fallback],
     )
 
 
-def _rows(experiment: Experiment) -> Any:
-    return experiment.epochs.select_related("created_by").order_by("-number")
+def _rows(experiment: Experiment, user: User | AnonymousUser) -> QuerySet[AllocationEpoch]:
+    rows = AllocationEpoch.objects.filter(experiment=experiment).select_related("created_by")
+    return with_reason_shown(rows, user).order_by("-number")
 
 
 def _epoch_words(row: AllocationEpoch) -> str:

@@ -5,21 +5,24 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
-from django.db.models import CharField, Count, QuerySet
+from django.db.models import BooleanField, Case, CharField, Count, F, Prefetch, Q, QuerySet, Value, When
 from django.db.models.functions import Cast
 from django.urls import reverse
 
+from apps.flags.evaluation.definitions import read_definition, served
 from apps.flags.experiments.epochs import EVENLY, Epoch, killed_in, place_of
 from apps.flags.experiments.killing import without
-from apps.flags.experiments.slots import SLOTS, Ranges, sizes, slot_of, variant_at
+from apps.flags.experiments.slots import SLOTS, Ranges, beyond, joined, sizes, slot_of, variant_at
 from apps.flags.experiments.statistics import chi_squared, chi_squared_p
-from apps.flags.models import AllocationEpoch, Experiment, Exposure
+from apps.flags.models import AllocationEpoch, Experiment, Exposure, Flag
 from apps.flags.queries import SEEN_EVERYWHERE_SECONDS, visible_flags
 from apps.foundation.errors import Conflict, Invalid
-from apps.foundation.subjects import Subject
+from apps.foundation.subjects import Subject, visible_subjects
 from apps.people.models import User
 
 EXPERIMENT = "experiment"
@@ -67,6 +70,17 @@ def epochs_of(experiment: Experiment) -> list[Epoch]:
     """All epochs, the oldest first; one query."""
     rows = AllocationEpoch.objects.filter(experiment=experiment).order_by("number")
     return [Epoch(*values) for values in rows.values_list("number", "ranges", "moves")]
+
+
+def with_reason_shown(rows: QuerySet[AllocationEpoch], user: User | AnonymousUser) -> QuerySet[AllocationEpoch]:
+    """Adds `reason_is_shown` to each row: whether `user` may see what it was opened for, and so why."""
+    shown = When(visible_subjects(user, prefix="about"), then=Value(value=True))
+    return rows.annotate(reason_is_shown=Case(shown, default=Value(value=False), output_field=BooleanField()))
+
+
+def epochs_shown_to(user: User | AnonymousUser) -> Prefetch[str]:
+    """The epochs of many experiments, as `user` may see them."""
+    return Prefetch("epochs", with_reason_shown(AllocationEpoch.objects.all(), user))
 
 
 # --- who is enrolled with what ---
@@ -122,7 +136,8 @@ class VariantKillPreview:
     """What killing a variant would change; nothing was written to find out.
 
     `moves` counts the enrolled who leave it, by where they go; `stays` those who stay, by variant. `before` and `after`
-    are what newcomers get, in percent of all. Every process answers so after at most `waits_seconds`.
+    are what newcomers get, in percent of all. `warnings` say who gets it by the flag's own definition, killed or not.
+    Every process answers so after at most `waits_seconds`.
     """
 
     experiment: Experiment
@@ -135,6 +150,7 @@ class VariantKillPreview:
     after: dict[str, float]
     ranges: dict[str, list[list[int]]]
     unplanned: int
+    warnings: list[str]
     waits_seconds: int = SEEN_EVERYWHERE_SECONDS
 
     @property
@@ -144,10 +160,14 @@ class VariantKillPreview:
     @property
     def sentence(self) -> str:
         if self.is_killed:
-            return f"{self.variant} is killed already: nothing would change."
+            return f"{self.variant} is killed already: nothing would change.{self.warned}"
         leave = _people(self.moves, "enrolled go to", f"nobody is enrolled with {self.variant}")
         stay = _people(self.stays, "stay in", "nobody else is enrolled")
-        return f"{leave}; {stay}; {self.newcomers}."
+        return f"{leave}; {stay}; {self.newcomers}.{self.warned}"
+
+    @property
+    def warned(self) -> str:
+        return f" Look out: {'; '.join(self.warnings)}." if self.warnings else ""
 
     @property
     def newcomers(self) -> str:
@@ -163,9 +183,24 @@ def preview_variant_kill(experiment: Experiment, variant: str, mode: str = TO_FA
     """What killing `variant` would do. Raises Invalid for a variant that can't be killed, Conflict unless it runs."""
     epochs = epochs_of(experiment)
     check_kill(experiment, variant, mode, epochs)
+    return _preview(experiment, variant, mode, epochs, enrolled(experiment, epochs))
+
+
+def preview_variant_kills(experiment: Experiment) -> list[VariantKillPreview]:
+    """The same of each variant that can be killed and is not yet; the ledger is counted once for all of them."""
+    epochs = epochs_of(experiment)
+    if experiment.state != Experiment.State.RUNNING or not epochs:
+        return []
+    counted, spared = enrolled(experiment, epochs), {experiment.fallback, *killed_in(epochs)}
+    names = [name for name in experiment.percents if name not in spared]
+    return [_preview(experiment, name, TO_FALLBACK, epochs, counted) for name in names]
+
+
+def _preview(
+    experiment: Experiment, variant: str, mode: str, epochs: Sequence[Epoch], counted: Enrolled
+) -> VariantKillPreview:
     current, is_killed = epochs[-1].ranges, variant in killed_in(epochs)
-    after = current if is_killed else without(current, variant)
-    counted = enrolled(experiment, epochs)
+    after = current if is_killed else without(current, variant, experiment.fallback)
     leaving = counted.by_variant.get(variant, 0)
     moves = {experiment.fallback: leaving} if leaving else {}
     if leaving and mode == SPLIT_EVENLY:
@@ -181,7 +216,21 @@ def preview_variant_kill(experiment: Experiment, variant: str, mode: str = TO_FA
         after=percents_of(after),
         ranges={name: [list(each) for each in several] for name, several in after.items()},
         unplanned=counted.unplanned,
+        warnings=_given_elsewhere(experiment.flag, variant, after),
     )
+
+
+def _given_elsewhere(flag: Flag, variant: str, after: Ranges) -> list[str]:
+    """Where the flag's own definition gives the variant, which no kill of it in an experiment changes."""
+    try:
+        definition = read_definition(flag.type, flag.definition)
+    except Invalid:  # stored by hand: programs get an error, and a kill must not wait for it
+        return []
+    found = [f"the rule {rule.name!r} still gives it" for rule in definition.rules if variant in served(rule.serve)]
+    if variant in served(definition.serve):
+        some = "to whom takes no part, and " if sum(sizes(after).values()) < SLOTS else ""
+        found.append(f"the flag's default gives it {some}to everybody once the experiment has ended")
+    return found
 
 
 def _split(experiment: Experiment, variant: str, epochs: Sequence[Epoch], after: Ranges) -> dict[str, int]:
@@ -232,14 +281,42 @@ class RatioFigures:
 
 
 def ratio_figures(experiment: Experiment, epochs: Sequence[Epoch]) -> RatioFigures:
-    """Pearson's chi-squared of first exposures against slots, summed over the epochs; one query."""
-    rows = Exposure.objects.filter(experiment=experiment, epoch__gt=0).order_by()
+    """Pearson's chi-squared of first exposures against slots, summed over the epochs; one query.
+
+    Of a later epoch only the slots count that none before it used: in the others some are enrolled already, and not
+    alike many for each variant.
+    """
+    fresh = _fresh(epochs)
+    if not fresh:
+        return RatioFigures(0, 0.0, 0, 1.0)
+    rows = Exposure.objects.filter(experiment=experiment).annotate(slot=F("unit") % SLOTS).order_by()
+    rows = rows.filter(reduce(or_, (_in_slots(*each, everywhere=each[0] == epochs[0].number) for each in fresh)))
     seen: dict[int, dict[str, int]] = {}
     for variant, epoch, count in rows.values_list("variant", "epoch").annotate(count=Count("pk")):
         seen.setdefault(epoch, {})[variant] = count
     statistic, freedom = 0.0, 0
-    for epoch in epochs:
-        found, degrees = chi_squared(seen.get(epoch.number, {}), sizes(epoch.ranges))
+    for number, ranges in fresh:
+        found, degrees = chi_squared(seen.get(number, {}), sizes(ranges))
         statistic, freedom = statistic + found, freedom + degrees
     total = sum(sum(counts.values()) for counts in seen.values())
     return RatioFigures(total, statistic, freedom, chi_squared_p(statistic, freedom))
+
+
+def _fresh(epochs: Sequence[Epoch]) -> list[tuple[int, Ranges]]:
+    """Of each epoch the slots that none before it used, where at least two variants have some."""
+    found: list[tuple[int, Ranges]] = []
+    used: list[list[int]] = []
+    for epoch in epochs:
+        ranges = {variant: beyond(several, used) for variant, several in epoch.ranges.items()}
+        used = joined([*used, *(each for several in ranges.values() for each in several)])
+        if sum(map(bool, ranges.values())) > 1:
+            found.append((epoch.number, ranges))
+    return found
+
+
+def _in_slots(number: int, ranges: Ranges, *, everywhere: bool) -> Q:
+    """Whose first exposure belongs to this epoch; unless it is meant `everywhere`, only those in these slots."""
+    if everywhere:
+        return Q(epoch=number)
+    several = (each for found in ranges.values() for each in found)
+    return Q(epoch=number) & reduce(or_, (Q(slot__gte=begin, slot__lt=end) for begin, end in several))

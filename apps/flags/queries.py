@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -136,6 +136,13 @@ def preview_kill(flag: Flag, *, user: User | AnonymousUser | None = None) -> Kil
 
 def try_out(flag: Flag, context: Mapping[str, Any], definition: Mapping[str, Any] | None = None) -> Evaluation:
     """What the flag, or one with this definition instead, would answer to this context now. Nothing is written."""
+    return next(try_out_many(flag, [context], definition))
+
+
+def try_out_many(
+    flag: Flag, contexts: Iterable[Mapping[str, Any]], definition: Mapping[str, Any] | None = None
+) -> Iterator[Evaluation]:
+    """The same for each of many contexts, read and compiled once."""
     rows = Flag.objects.filter(environment_id=flag.environment_id)
     found = {row.key: row for row in (Row(*values) for values in rows.values_list(*COLUMNS))}
     if definition is not None:
@@ -143,9 +150,11 @@ def try_out(flag: Flag, context: Mapping[str, Any], definition: Mapping[str, Any
     segments = dict(Segment.objects.values_list("key", "definition"))
     slug = found[flag.key].environment
     plans = read_plans(environment_id=flag.environment_id)
-    answer = Snapshot(0, [slug], found.values(), segments, plans).evaluate(flag.key, slug, context)
-    assert answer is not None
-    return answer
+    snapshot = Snapshot(0, [slug], found.values(), segments, plans)
+    for context in contexts:
+        answer = snapshot.evaluate(flag.key, slug, context)
+        assert answer is not None
+        yield answer
 
 
 _WHY = {

@@ -292,13 +292,10 @@ def _placement(plan: Plan | None, definition: Definition | None) -> Placement | 
 
 def _tag_of(rows: Sequence[Row], segments: Mapping[str, Any], plans: Plans) -> str:
     """By which event streams know whether an environment has changed: a hash of all that it is made of."""
-    named = {row.key: (*row, _epoch_of(plans.get((row.environment, row.key)))) for row in rows}
+    # A plan by its repr, which has the hash of who is held: they change without another epoch.
+    named = {row.key: (*row, repr(plans.get((row.environment, row.key)))) for row in rows}
     whole = orjson.dumps([named, segments], option=orjson.OPT_SORT_KEYS, default=str)
     return hashlib.sha256(whole).hexdigest()[:16]
-
-
-def _epoch_of(plan: Plan | None) -> tuple[str, int] | None:
-    return None if plan is None else (plan.experiment, plan.epoch)
 
 
 def _segments(raw: Mapping[str, Mapping[str, Any]]) -> dict[str, SegmentDefinition]:

@@ -16,13 +16,24 @@ from apps.engine.models import Event
 from apps.engine.operations import deliver
 from apps.flags.management.commands import ab_experiment
 from apps.flags.models import AllocationEpoch, Experiment, Exposure, Flag, GuardrailTotal
-from apps.flags.operations import Sample, Seen, add_guardrail, edit_experiment, push_samples, record_exposures
+from apps.flags.operations import (
+    Sample,
+    Seen,
+    add_guardrail,
+    edit_experiment,
+    edit_flag,
+    kill_variant,
+    push_samples,
+    record_exposures,
+    start_experiment,
+)
 from apps.foundation.actor import Actor
 from apps.foundation.errors import Invalid
+from apps.foundation.subjects import Subject
 from apps.incidents.models import Incident
 from apps.people.models import User
-from tests.factories import bearer, novacron, person
-from tests.flags.experimenting import THIRDS, values
+from tests.factories import actor, bearer, incident, novacron, person, superuser
+from tests.flags.experimenting import REWARDS, THIRDS, make_experiment, values
 
 pytestmark = pytest.mark.django_db
 SYSTEM = Actor.system()
@@ -109,6 +120,7 @@ def test_the_preview_counts_and_the_kill_does_that(client: Client, running: Expe
         ("guardrail-samples", {"samples": [{"metric": "x", "variant": "a", "trials": 1}]}, 400),
         ("allocate", {"percents": {"control": 60, "a": 60}, "reason": "x"}, 400),
         ("guardrails", {**WATCHED, "sensitivity": 0}, 400),
+        ("guardrails", {**WATCHED, "sensitivity": 1e200}, 400),
         ("guardrails", {**WATCHED, "against": "fallback", "threshold": -1}, 400),
     ],
 )
@@ -119,6 +131,18 @@ def test_wrong_input_is_refused_with_the_reason(
     assert answer.status_code == status, answer.content
     assert answer.json()["errors"] or answer.json()["detail"]
     assert AllocationEpoch.objects.count() == 1
+
+
+def test_why_a_variant_was_killed_is_as_private_as_what_it_was_killed_for(client: Client, running: Experiment) -> None:
+    owner = superuser()
+    about = Subject("incident", str(incident(visibility="private").pk))
+    kill_variant(running.pk, "b", reason="a breach at Acme", about=about, actor=actor(owner))
+    for user, may in ((owner, True), (person("manager"), False)):
+        client.force_login(user)
+        history = reverse("admin:flags_experiment_history", args=[running.pk])
+        seen = [send(client, user, f"{running.pk}/", method="get"), client.get(page_of(running))]
+        assert ["Acme" in answer.content.decode() for answer in seen] == [may, may]
+        assert "Acme" not in client.get(history).content.decode()
 
 
 # --- guardrails ----------------------------------------------------------------------------------------------------
@@ -154,6 +178,22 @@ def test_a_breach_kills_where_the_experiment_allows_it(running: Experiment) -> N
     assert "crashes of b is 0.09" in Event.objects.get(kind="flags.variant_killed").payload["reason"]
 
 
+def test_a_limit_judges_the_fallback_too_so_each_has_its_part_of_alpha(running: Experiment) -> None:
+    """p is 0.0043: below a half of alpha, not below a third."""
+    add_guardrail(running.pk, **WATCHED, actor=SYSTEM)
+    push_samples(running.pk, [Sample("inflation", "b", 1000, 1101.5, 1244.5)], actor=SYSTEM)
+    row = GuardrailTotal.objects.get(variant="b")
+    assert (0.01 / 3 < row.p_value < 0.01 / 2, row.breached_at) == (True, None)
+
+
+def test_of_values_that_never_differ_only_a_harm_is_one(running: Experiment) -> None:
+    add_guardrail(running.pk, **WATCHED, actor=SYSTEM)
+    bad, fine = (sum([value] * 1000) for value in (1.1, 1.08))
+    samples = [Sample("inflation", "a", 1000, fine, fine * 1.08), Sample("inflation", "b", 1000, bad, bad * 1.1)]
+    push_samples(running.pk, samples, actor=SYSTEM)
+    assert dict(GuardrailTotal.objects.values_list("variant", "p_value")) == {"control": 1, "a": 1, "b": 0}
+
+
 def test_samples_that_no_measuring_gives_are_refused(running: Experiment) -> None:
     add_guardrail(running.pk, **WATCHED, actor=SYSTEM)
     for wrong in (Sample("inflation", "b", 10, 100.0, 1.0), Sample("inflation", "b", 10, float("nan"), 1.0)):
@@ -165,6 +205,12 @@ def test_samples_that_no_measuring_gives_are_refused(running: Experiment) -> Non
 # --- the page ------------------------------------------------------------------------------------------------------
 
 
+def client_of(role: str) -> Client:
+    client = Client()
+    client.force_login(person(role))
+    return client
+
+
 def page_of(experiment: Experiment) -> str:
     return reverse("admin:flags_experiment_change", args=[experiment.pk])
 
@@ -174,13 +220,17 @@ def test_the_page_tells_who_gets_what_and_kills_after_a_preview(running: Experim
     client = Client()
     client.force_login(person("commander"))
     button = reverse("admin:flags_experiment_kill_variant", args=[running.pk])
-    assert f"{before.count('b')} enrolled go to control" in client.get(button).content.decode()
+    with CaptureQueriesContext(connection) as queries:
+        assert f"{before.count('b')} enrolled go to control" in client.get(button).content.decode()
+    assert sum('COUNT("flags_exposure"' in query["sql"] for query in queries) == 1  # however many variants
     assert AllocationEpoch.objects.count() == 1
     given = {"_form_submitted": "on", "variant": "b", "mode": "fallback", "reason": "inflation"}
     client.post(button, given)
     shown = client.get(page_of(running)).content.decode()
     assert "its enrolled went to control" in shown
     assert "“inflation”" in shown
+    end = client_of("manager").get(reverse("admin:flags_experiment_end", args=[running.pk])).content.decode()
+    assert ('value="a"' in end, 'value="b"' in end) == (True, False)
 
 
 def test_a_manager_plans_and_starts_one_on_the_page(reward_flag: Flag) -> None:
@@ -227,6 +277,22 @@ def test_the_command_shows_kills_and_verifies(running: Experiment, monkeypatch: 
     assert "[3/3]" in done
     assert AllocationEpoch.objects.latest("number").reason == "inflation 1.11"
     assert "killed already" in command("abx-storm-reward", "b", "--force", "--as", user.username)
+
+
+def test_the_command_sees_who_gets_the_variant_by_the_flag_itself(
+    reward_flag: Flag, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ab_experiment.time, "sleep", lambda seconds: None)
+    testers = {"name": "testers", "when": [{"attribute": "tester", "exists": True}], "serve": "b"}
+    edit_flag(reward_flag.pk, definition={**REWARDS, "serve": "b", "rules": [testers]}, actor=SYSTEM)
+    made = start_experiment(make_experiment(reward_flag, traffic=50).pk, actor=SYSTEM)
+    given, user = (made.key, "b", "--force", "--reason", "x", "--as"), person("commander").username
+    looked = command(*given, user, "--dry-run")
+    assert "the rule 'testers' still gives it" in looked
+    assert "the flag's default gives it to whom takes no part" in looked
+    with pytest.raises(CommandError, match="probes still get b") as failed:
+        command(*given, user)
+    assert failed.value.returncode == 1
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from django.test.utils import CaptureQueriesContext
 
 from apps.catalog.models import Change, Service
 from apps.engine.models import Event, Timer
-from apps.flags.experiment_queries import enrolled, epochs_of, preview_variant_kill
-from apps.flags.experiments.slots import unit_number
+from apps.flags.experiment_queries import enrolled, epochs_of, preview_variant_kill, ratio_figures
+from apps.flags.experiments.slots import slot_of, unit_number, variant_at
 from apps.flags.models import AllocationEpoch, Experiment, Exposure, Flag, FlagRevision, SampleRatio
 from apps.flags.operations import (
     Seen,
@@ -23,6 +23,7 @@ from apps.flags.operations import (
     record_exposures,
     start_experiment,
 )
+from apps.flags.operations.allocating import LATE_SECONDS
 from apps.flags.operations.exposing import hold_late, look_at_ratios
 from apps.flags.plans import read_plans
 from apps.foundation.actor import Actor
@@ -82,7 +83,9 @@ def test_it_is_the_kill_that_the_event_the_change_and_the_history_tell(running: 
     assert (event.subject_kind, event.payload["variant"], event.payload["epoch"]) == ("experiment", "b", 2)
     assert (event.payload["moved_to"], event.payload["shares"]) == ("control", {"control": 50.0, "a": 50.0})
     assert (event.payload["about_kind"], event.payload["about_key"]) == ("incident", about.key)
-    assert "inflation 1.11" in Experiment.objects.get().history.latest().history_change_reason
+    # Who reads the history need not see the incident: it does not tell why.
+    reasons = [Experiment.objects.get().history.latest(), Flag.objects.get().history.latest()]
+    assert {row.history_change_reason for row in reasons} == {f"kill b ({commander.username})"}
     assert Change.objects.latest("pk").service == checkout
 
 
@@ -97,6 +100,27 @@ def test_whoever_is_split_evenly_is_with_the_others_and_stays_there(running: Exp
     assert set(preview.moves) == {"a", "control"}
     kill_variant(running.pk, "a", reason="y", actor=SYSTEM)
     assert set(values(running, people).values()) == {"control"}
+    assert Experiment.objects.get().history.latest().history_change_reason == "y (portal)"
+
+
+def test_a_killed_variant_gets_nobody_by_a_later_kill_either(reward_flag: Flag) -> None:
+    four = {name: name for name in ("control", "a", "b", "c")}
+    edit_flag(reward_flag.pk, definition={**REWARDS, "variants": four}, actor=SYSTEM)
+    made = make_experiment(reward_flag, percents={"control": 40, "a": 20, "b": 20, "c": 20})
+    start_experiment(made.pk, actor=SYSTEM)
+    kill_variant(made.pk, "b", reason="x", actor=SYSTEM)
+    reallocate(made.pk, {"control": 50, "a": 25, "c": 25}, reason="x", actor=SYSTEM)
+    kill_variant(made.pk, "a", reason="x", actor=SYSTEM)
+    assert set(values(made, [f"new-{n}" for n in range(200)]).values()) == {"control", "c"}
+
+
+def test_a_killed_variant_wins_nothing(running: Experiment) -> None:
+    kill_variant(running.pk, "b", reason="x", actor=SYSTEM)
+    with pytest.raises(Invalid) as refused:
+        end_experiment(running.pk, winner="b", reason="x", actor=SYSTEM)
+    assert set(refused.value.fields) == {"winner"}
+    assert Flag.objects.get().definition["serve"] == "control"
+    assert end_experiment(running.pk, winner="a", reason="x", actor=SYSTEM).state == "ended"
 
 
 def test_other_shares_are_for_newcomers_only(running: Experiment) -> None:
@@ -119,11 +143,22 @@ def test_who_is_told_of_after_the_kill_goes_to_the_fallback_too(running: Experim
     late = next(key for key in before if before[key] == "b" and then[key] == "a")
     record_exposures(running.pk, [Seen(late, "b")], actor=SYSTEM)
     assert Timer.objects.filter(kind="flags.late_exposures").exists()
+    tag = snapshot().tag("production")
     hold_late(list(AllocationEpoch.objects.filter(number=2)))
     assert values(running, [late]) == {late: "control"}
+    assert snapshot().tag("production") != tag  # so that streams tell their listeners to ask again
     number = FlagRevision.objects.get().number
-    hold_late(list(AllocationEpoch.objects.filter(number=2)))
+    with CaptureQueriesContext(connection) as queries:
+        hold_late(list(AllocationEpoch.objects.filter(number=2)))
     assert FlagRevision.objects.get().number == number
+    assert not any("flags_flagrevision" in query["sql"] for query in queries)  # every kill waits for that lock
+
+
+def test_the_late_are_worked_out_when_all_that_are_told_of_together_can_be_read(running: Experiment) -> None:
+    kill_variant(running.pk, "b", reason="x", actor=SYSTEM)
+    timer = Timer.objects.get(kind="flags.late_exposures")
+    end_of_window = (timer.seq + 1) * LATE_SECONDS
+    assert timer.due_at.timestamp() - end_of_window == LATE_SECONDS
 
 
 def test_a_batch_is_written_by_one_query_and_a_repeat_changes_nothing(
@@ -231,6 +266,19 @@ def test_numbers_out_of_proportion_are_told_once(running: Experiment) -> None:
     look_at_ratios(list(SampleRatio.objects.all()))
     event = Event.objects.get(kind="flags.sample_ratio_mismatch")
     assert event.payload["p_value"] < 0.0005
+
+
+def test_who_stays_away_since_they_are_enrolled_already_is_no_mismatch(reward_flag: Flag) -> None:
+    made = make_experiment(reward_flag, percents={"control": 50, "a": 50, "b": 0}, traffic=50)
+    start_experiment(made.pk, actor=SYSTEM)
+    people, slots = [f"user-{n}" for n in range(2000)], epochs_of(made)[0].ranges
+    part = [key for key in people if variant_at(slots, slot_of(unit_number(made.salt, key)))]
+    enrol(made, values(made, part))
+    reallocate(made.pk, {"control": 40, "a": 30, "b": 30}, traffic=100, reason="x", actor=SYSTEM)
+    for some in (people[:1000], people[1000:]):
+        record_exposures(made.pk, [Seen(key, got) for key, got in values(made, some).items()], actor=SYSTEM)
+    figures = ratio_figures(made, epochs_of(made))
+    assert (figures.is_mismatch, figures.freedom, figures.count) == (False, 3, 2000)
 
 
 def test_where_a_second_person_must_approve_an_experiment_is_only_killed_and_ended(running: Experiment) -> None:

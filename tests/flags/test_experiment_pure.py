@@ -33,10 +33,24 @@ def test_freed_slots_raise_those_with_the_fewest_and_take_none_from_others(
     percents: dict[str, float], after: dict[str, int]
 ) -> None:
     before = allot(percents)
-    found = without(before, "b")
+    found = without(before, "b", "control")
     assert (sizes(found), fault_in(found)) == (after, "")
     kept = [slot for slot in range(SLOTS) if variant_at(before, slot) not in {None, "b"}]
     assert all(variant_at(found, slot) == variant_at(before, slot) for slot in kept)
+
+
+@pytest.mark.parametrize(
+    ("percents", "killed", "after"),
+    [
+        ({"control": 50, "a": 25, "b": 0, "c": 25}, "a", {"control": 5000, "b": 0, "c": 5000}),
+        ({"control": 50, "a": 50, "b": 0}, "a", {"control": 10_000, "b": 0}),
+        ({"control": 0, "a": 100, "b": 0}, "a", {"control": 10_000, "b": 0}),
+    ],
+)
+def test_who_has_no_slot_gets_none_of_those_that_are_freed(
+    percents: dict[str, float], killed: str, after: dict[str, int]
+) -> None:
+    assert sizes(without(allot(percents), killed, "control")) == after
 
 
 def test_more_traffic_moves_nobody_who_takes_part() -> None:
@@ -47,8 +61,8 @@ def test_more_traffic_moves_nobody_who_takes_part() -> None:
 
 def test_somebody_follows_every_kill_since_they_were_enrolled() -> None:
     first = Epoch(1, {"control": [[0, 2500]], "a": [[2500, 5000]], "b": [[5000, 7500]], "c": [[7500, 10000]]})
-    second = Epoch(2, without(first.ranges, "b"), {"b": EVENLY})
-    third = Epoch(3, without(second.ranges, "a"), {"a": "control"})
+    second = Epoch(2, without(first.ranges, "b", "control"), {"b": EVENLY})
+    third = Epoch(3, without(second.ranges, "a", "control"), {"a": "control"})
     into_a = next(slot for slot in range(5000, 7500) if variant_at(second.ranges, slot) == "a")
     assert place_of(into_a, "b", 1, [first]) == "b"
     assert place_of(into_a, "b", 1, [first, second]) == "a"
@@ -57,7 +71,7 @@ def test_somebody_follows_every_kill_since_they_were_enrolled() -> None:
 
 
 def test_an_exposure_belongs_to_the_newest_epoch_that_gives_its_variant() -> None:
-    epochs = [Epoch(1, THIRDS), Epoch(2, without(THIRDS, "b"), {"b": "control"})]
+    epochs = [Epoch(1, THIRDS), Epoch(2, without(THIRDS, "b", "control"), {"b": "control"})]
     assert [epoch_of(9999, variant, epochs) for variant in ("b", "a", "control")] == [1, 2, 0]
 
 
@@ -81,6 +95,12 @@ def test_counts_out_of_proportion_are_found_and_others_are_not() -> None:
     assert chi_squared_p(*chi_squared({"control": 5250, "a": 4750}, slots)) < 1e-6
 
 
+def test_a_handful_where_few_are_expected_is_no_alarm() -> None:
+    slots = {"control": 9899, "a": 100, "b": 1}
+    assert chi_squared_p(*chi_squared({"control": 990, "a": 9, "b": 2}, slots)) > 0.3
+    assert chi_squared({"control": 3, "a": 1}, {"control": 5000, "a": 5000}) == (0.0, 0)
+
+
 def test_the_sequential_test_errs_seldom_however_often_it_is_looked_at() -> None:
     """300 experiments without any harm, each looked at 50 times: a fixed test at 5 % would cry wolf in a third."""
     chance, alarms, fixed = random.Random(7), 0, 0
@@ -102,3 +122,18 @@ def test_the_sequential_test_finds_a_real_harm() -> None:
     variance = mine.variance_of_mean + reference.variance_of_mean
     assert always_valid_p(mine.mean - reference.mean, variance, 0.03) < 1e-6
     assert always_valid_p(reference.mean - mine.mean, variance, 0.03) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("harm", "variance", "tau", "p"),
+    [
+        (0.02, 0.0, 0.03, 0.0),  # everybody has the same bad value
+        (-0.02, 0.0, 0.03, 1.0),
+        (0.02, math.inf, 0.03, 1.0),
+        (1e-150, 5e-324, 1e9, 0.0),  # extremes neither divide by nothing nor overflow
+        (1e300, 1e-300, 1e9, 0.0),
+        (1e-200, 1e-200, 1e-200, 1.0),
+    ],
+)
+def test_the_sequential_test_answers_at_the_edges_too(harm: float, variance: float, tau: float, p: float) -> None:
+    assert always_valid_p(harm, variance, tau) == pytest.approx(p)

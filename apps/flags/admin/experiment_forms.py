@@ -16,11 +16,18 @@ from unfold.widgets import (
 )
 
 from apps.flags.admin.forms import ReasonForm
-from apps.flags.experiment_queries import SPLIT_EVENLY, TO_FALLBACK, preview_variant_kill, visible_experiments
+from apps.flags.experiment_queries import (
+    SPLIT_EVENLY,
+    TO_FALLBACK,
+    epochs_of,
+    preview_variant_kills,
+    visible_experiments,
+)
+from apps.flags.experiments.epochs import killed_in
 from apps.flags.models import Experiment, Flag, Guardrail
 from apps.flags.operations.checking import KEY_RULE, MAX_REASON, key_of
 from apps.flags.queries import visible_flags
-from apps.foundation.errors import DomainError, Invalid
+from apps.foundation.errors import Invalid
 
 _PERCENTS_HELP = "each variant with its percent, one per line; together 100"
 
@@ -113,17 +120,7 @@ class KillVariantForm(OnExperiment):
     )
 
     def prepare(self) -> None:
-        self.previews = []
-        experiment = self.experiment
-        if experiment is None:
-            return
-        for variant in experiment.percents:
-            try:
-                found = preview_variant_kill(experiment, variant)
-            except DomainError:  # the fallback
-                continue
-            if not found.is_killed:
-                self.previews.append(found)
+        self.previews = preview_variant_kills(self.experiment) if self.experiment is not None else []
         names = [each.variant for each in self.previews]
         # None is chosen beforehand: a hurried press must not take the wrong one away.
         self.fields["variant"].choices = [("", "choose one"), *((name, name) for name in names)]
@@ -153,7 +150,9 @@ class EndForm(OnExperiment):
     winner = forms.ChoiceField(required=False, label="Everybody gets", widget=UnfoldAdminSelectWidget())
 
     def prepare(self) -> None:
-        names = list(self.experiment.percents) if self.experiment is not None else []
+        experiment = self.experiment
+        killed = killed_in(epochs_of(experiment)) if experiment is not None else {}
+        names = [name for name in experiment.percents if name not in killed] if experiment is not None else []
         choices = [("", "what the flag's definition says"), *((name, name) for name in names)]
         self.fields["winner"].choices = choices
 

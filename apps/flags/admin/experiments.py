@@ -112,7 +112,7 @@ class ExperimentAdmin(OperatingAdmin):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         row = self.get_object(request, object_id)
-        shown = {"page": experiment_page(row), "title": row.name} if row is not None else {}
+        shown = {"page": experiment_page(row, request.user), "title": row.name} if row is not None else {}
         found: HttpResponse = super().change_view(request, object_id, form_url, {**shown, **(extra_context or {})})
         return found
 

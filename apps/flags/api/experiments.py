@@ -35,6 +35,7 @@ from apps.flags.experiment_queries import (
     VariantKillPreview,
     enrolled,
     epochs_of,
+    epochs_shown_to,
     preview_variant_kill,
     ratio_figures,
     visible_experiments,
@@ -65,11 +66,15 @@ class EpochSerializer(serializers.ModelSerializer[AllocationEpoch]):
     ranges = serializers.DictField(read_only=True)
     moves = serializers.DictField(child=serializers.CharField(), read_only=True)
     cause = serializers.CharField(read_only=True, help_text="start, kill or shares")
+    reason = serializers.SerializerMethodField(help_text="empty where it is about something that you may not see")
 
     class Meta:
         model = AllocationEpoch
         fields = ("number", "ranges", "moves", "cause", "reason", "created_at", "created_by")
         read_only_fields = fields
+
+    def get_reason(self, epoch: AllocationEpoch) -> str:
+        return epoch.reason if getattr(epoch, "reason_is_shown", False) else ""
 
 
 class ExperimentSerializer(serializers.ModelSerializer[Experiment]):
@@ -192,7 +197,7 @@ class ExperimentViewSet(PortalReadOnlyViewSet):
     def visible(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
         if self.action in _REPORTS and allowed(self.actor, RECORD):
             return queryset.select_related("flag__environment", "flag__owner")
-        return visible_experiments(self.request.user).prefetch_related("epochs")
+        return visible_experiments(self.request.user).prefetch_related(epochs_shown_to(self.request.user))
 
     @cached_property
     def row(self) -> Experiment:
@@ -212,7 +217,7 @@ class ExperimentViewSet(PortalReadOnlyViewSet):
         """One operation on the experiment in the address, under the caller's If-Match."""
         version = self.expected_version(self.row)
         self.perform(verb, self.row.pk, *args, **given, expected_version=version)
-        return self.answer(Experiment.objects.prefetch_related("epochs").get(pk=self.row.pk))
+        return self.answer(Experiment.objects.prefetch_related(epochs_shown_to(self.request.user)).get(pk=self.row.pk))
 
     @extend_schema(request=ExperimentInput, responses={201: ExperimentSerializer})
     def create(self, request: Request) -> Response:

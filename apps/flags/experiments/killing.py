@@ -7,17 +7,19 @@ from collections.abc import Sequence
 from apps.flags.experiments.slots import Ranges, joined, sizes, take
 
 
-def without(ranges: Ranges, variant: str) -> dict[str, list[list[int]]]:
+def without(ranges: Ranges, variant: str, fallback: str) -> dict[str, list[list[int]]]:
     """The slots when `variant` is killed: its own go to those with the fewest until all have as many.
 
     No slot of another variant changes hands, so whoever is in one stays, recorded or not. A variant that has more than
-    its even share already gets none. The killed one keeps none. Deterministic: equals are served in their order.
+    its even share already gets none, nor does one without any slot: it was killed, or left out on purpose. Where none
+    has a slot, the fallback gets all. The killed one keeps none. Deterministic: equals are served in their order.
     """
     rest: Sequence[Sequence[int]] = joined(ranges.get(variant, ()))
     kept = {name: [list(each) for each in several] for name, several in ranges.items() if name != variant}
-    for name, count in _filled({name: sizes(ranges)[name] for name in kept}, _length(rest)).items():
+    levels = {name: size for name, size in sizes(kept).items() if size} or {fallback: 0}
+    for name, count in _filled(levels, _length(rest)).items():
         taken, rest = take(rest, count)
-        kept[name] = joined([*kept[name], *taken])
+        kept[name] = joined([*kept.get(name, []), *taken])
     return kept
 
 

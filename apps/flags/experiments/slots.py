@@ -87,6 +87,21 @@ def is_within(inner: Sequence[Sequence[int]], outer: Sequence[Sequence[int]]) ->
     return all(any(low <= begin and end <= high for low, high in around) for begin, end in joined(inner))
 
 
+def beyond(several: Sequence[Sequence[int]], used: Sequence[Sequence[int]]) -> list[list[int]]:
+    """The slots of `several` that are none of `used`."""
+    found: list[list[int]] = []
+    for begin, end in joined(several):
+        at = begin
+        for low, high in joined(used):
+            if at < high and low < end:
+                if at < low:
+                    found.append([at, low])
+                at = high
+        if at < end:
+            found.append([at, end])
+    return found
+
+
 def take(several: Sequence[Sequence[int]], count: int) -> tuple[list[list[int]], list[list[int]]]:
     """The first `count` slots of the ranges, and the others."""
     taken: list[list[int]] = []

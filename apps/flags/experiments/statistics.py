@@ -8,9 +8,11 @@ normal mixture around the null: it may be looked at after every sample, and stil
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+# Below so many expected in a cell, chi-squared does not follow its distribution (Cochran's rule).
+FEWEST_EXPECTED = 5
 # Below so many samples of a side the normal approximation is not trusted.
 FEWEST = 100
 
@@ -34,7 +36,7 @@ class Totals(NamedTuple):
         if self.total == self.squares and 0 <= self.total <= self.samples:
             share = (self.total + 1) / (self.samples + 2)
             return share * (1 - share) / self.samples
-        spread = max(self.squares - self.total * self.total / self.samples, 0.0) / (self.samples - 1)
+        spread = max(self.squares - self.total * self.mean, 0.0) / (self.samples - 1)
         return spread / self.samples
 
 
@@ -46,24 +48,45 @@ def likelihood_ratio(difference: float, variance: float, tau: float) -> float:
     if not (0 < variance < math.inf):
         return 0.0
     wider = variance + tau * tau
-    return 0.5 * math.log(variance / wider) + (tau * difference) ** 2 / (2 * variance * wider)
+    # Never squares and quotients of extremes, which are beyond what a float holds.
+    weight = tau / math.sqrt(wider)
+    deviations = difference / math.sqrt(variance)
+    return 0.5 * (math.log(variance) - math.log(wider)) + 0.5 * (weight * deviations) * (weight * deviations)
 
 
 def always_valid_p(harm: float, variance: float, tau: float) -> float:
-    """1/Λ, at most 1; 1 where the difference is no harm. The caller keeps the least one seen."""
+    """1/Λ, at most 1; 1 where the difference is no harm, 0 where no value differs from a mean that is harm.
+
+    The caller keeps the least one seen.
+    """
     if harm <= 0:
         return 1.0
+    if variance == 0:
+        return 0.0
     return math.exp(-max(likelihood_ratio(harm, variance, tau), 0.0))
 
 
 def chi_squared(observed: Mapping[str, int], shares: Mapping[str, int]) -> tuple[float, int]:
-    """Pearson's statistic of counts against shares, and its degrees of freedom."""
+    """Pearson's statistic of counts against shares, and its degrees of freedom.
+
+    Variants of which fewer than five are expected count as one; with what is the least of the others, where they are
+    still too few together.
+    """
     names = [name for name, share in shares.items() if share > 0]
     count, total = sum(observed.get(name, 0) for name in names), sum(shares[name] for name in names)
     if len(names) < 2 or not count:  # noqa: PLR2004  # one alone can't be out of proportion
         return 0.0, 0
-    expected = {name: count * shares[name] / total for name in names}
-    return sum((observed.get(name, 0) - expected[name]) ** 2 / expected[name] for name in names), len(names) - 1
+    cells = _merged([(count * shares[name] / total, observed.get(name, 0)) for name in names])
+    return sum((seen - expected) ** 2 / expected for expected, seen in cells), len(cells) - 1
+
+
+def _merged(cells: Iterable[tuple[float, int]]) -> list[tuple[float, int]]:
+    """Cells of expected and seen, the smallest added up until each expects enough; one is left at least."""
+    rest = sorted(cells)
+    while len(rest) > 1 and rest[0][0] < FEWEST_EXPECTED:
+        (first, one), (second, other), *more = rest
+        rest = sorted([(first + second, one + other), *more])
+    return rest
 
 
 def chi_squared_p(statistic: float, freedom: int) -> float:

@@ -75,6 +75,10 @@ class AllocationEpoch(models.Model):
     moves = models.JSONField(default=dict)
     cause = models.CharField(max_length=6, choices=Cause)
     reason = models.CharField(max_length=300, blank=True)
+    about_kind = models.CharField(
+        max_length=40, blank=True, help_text="why a variant was killed: the kind of a subject"
+    )
+    about_key = models.CharField(max_length=64, blank=True, help_text="and its key, for example an incident's id")
     created_at = models.DateTimeField(default=now)
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from apps.engine.operations import publish
@@ -99,6 +99,7 @@ def open_epoch(
     moves: Mapping[str, str] | None = None,
     cause: AllocationEpoch.Cause,
     reason: str,
+    about: Subject = NOTHING,
     actor: Actor,
 ) -> AllocationEpoch:
     """Allocate anew from here on. The enrolled keep their places, but for those that `moves` speaks of.
@@ -114,28 +115,39 @@ def open_epoch(
         moves=dict(moves or {}),
         cause=cause,
         reason=reason,
+        about_kind=about.kind,
+        about_key=about.key,
         created_by_id=actor.user_id,
     )
     made.save()
-    write_held(experiment, made, [*epochs, Epoch(made.number, ranges, made.moves)])
+    store_held(made, held_of(experiment, [*epochs, Epoch(made.number, ranges, made.moves)]))
     if epochs:  # somebody may be recorded just now, by a transaction that does not see this one
         hold_soon(made)
     return made
 
 
 def hold_soon(newest: AllocationEpoch) -> None:
-    """Work out anew in ten seconds who is held elsewhere; once for all calls of the same ten seconds."""
-    at = now()
-    number = int(at.timestamp()) // LATE_SECONDS
-    schedule_many([NewTimer(HELD_TIMER, str(newest.pk), 1, number, at + timedelta(seconds=LATE_SECONDS))])
+    """Work out anew who is held elsewhere; once for all calls of the same ten seconds.
+
+    That is ten seconds after the last of them: what each of their transactions writes can be read by then.
+    """
+    number = int(now().timestamp()) // LATE_SECONDS
+    due_at = datetime.fromtimestamp((number + 2) * LATE_SECONDS, UTC)
+    schedule_many([NewTimer(HELD_TIMER, str(newest.pk), 1, number, due_at)])
 
 
-def write_held(experiment: Experiment, row: AllocationEpoch, epochs: Sequence[Epoch]) -> bool:
-    """Work out anew who is held elsewhere than the newest epoch's slots; whether anybody was not yet, or is no more."""
-    held = {variant: pack(numbers) for variant, numbers in _held(experiment, epochs).items()}
-    before = {variant: bytes(packed) for variant, packed in row.held.values_list("variant", "packed")}
-    if held == before:
-        return False
+def held_of(experiment: Experiment, epochs: Sequence[Epoch]) -> dict[str, bytes]:
+    """Who is held elsewhere than the newest epoch's slots, worked out from the ledger."""
+    return {variant: pack(numbers) for variant, numbers in _held(experiment, epochs).items()}
+
+
+def stored_held(row: AllocationEpoch) -> dict[str, bytes]:
+    """Who was when it was worked out last."""
+    return {variant: bytes(packed) for variant, packed in row.held.values_list("variant", "packed")}
+
+
+def store_held(row: AllocationEpoch, held: Mapping[str, bytes]) -> None:
+    """Keep these instead."""
     row.held.all().delete()
     HeldUnits.objects.bulk_create(
         [
@@ -143,7 +155,6 @@ def write_held(experiment: Experiment, row: AllocationEpoch, epochs: Sequence[Ep
             for variant, packed in held.items()
         ]
     )
-    return True
 
 
 def _held(experiment: Experiment, epochs: Sequence[Epoch]) -> dict[str, list[int]]:

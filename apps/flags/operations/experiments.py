@@ -193,7 +193,7 @@ def end_experiment(
     """Have the flag answer by its definition again, to everybody; with a `winner`, that variant by default.
 
     One that has ended stays so: a repeat changes nothing. Who may is as for `create_experiment`. Raises NotFound,
-    Forbidden, PreconditionFailed, and Invalid for an unknown winner.
+    Forbidden, PreconditionFailed, and Invalid for a winner that is unknown or was killed.
     """
     experiment, flag, revision = locked_experiment(
         experiment_id, CHANGE, expected_version=expected_version, actor=actor
@@ -203,6 +203,8 @@ def end_experiment(
         raise invalid("winner", f"{flag.key} has no variant {winner[:100]!r}.")
     if experiment.state == Experiment.State.ENDED:
         return experiment
+    if winner in killed_in(epochs_of(experiment)):
+        raise invalid("winner", f"{winner} was killed: it can't be what everybody gets.")
     experiment.state, experiment.ended_at = Experiment.State.ENDED, now()
     save_both(experiment, flag, revision, actor)
     if winner:

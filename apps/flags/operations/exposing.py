@@ -9,8 +9,8 @@ from apps.flags.events import SampleRatioMismatch
 from apps.flags.experiment_queries import epochs_of, ratio_figures
 from apps.flags.experiments.epochs import Epoch, epoch_of, place_of
 from apps.flags.experiments.slots import slot_of, unit_number, variant_at
-from apps.flags.models import AllocationEpoch, Experiment, Exposure, FlagRevision, SampleRatio
-from apps.flags.operations.allocating import hold_soon, no_such_experiment, tell, write_held
+from apps.flags.models import AllocationEpoch, Experiment, Exposure, SampleRatio
+from apps.flags.operations.allocating import held_of, hold_soon, no_such_experiment, store_held, stored_held, tell
 from apps.flags.operations.changing import lock_revision, raise_revision
 from apps.flags.permissions import CHANGE, RECORD, authorize
 from apps.foundation.actor import Actor
@@ -93,15 +93,21 @@ def _is_elsewhere(number: int, variant: str, epoch: int, epochs: Sequence[Epoch]
 
 
 def hold_late(rows: Sequence[AllocationEpoch]) -> None:
-    """Hold those who were told of after a kill, where no newer epoch has done so. Repeats change nothing."""
-    revision: FlagRevision = lock_revision()
-    changed = False
+    """Hold those who were told of after a kill, where no newer epoch has done so. Repeats change nothing.
+
+    The ledger is read before the one lock that every change of a flag, and so every kill, waits for.
+    """
+    found: list[tuple[AllocationEpoch, dict[str, bytes]]] = []
     for row in rows:
         epochs = epochs_of(row.experiment)
-        if epochs[-1].number == row.number:
-            changed |= write_held(row.experiment, row, epochs)
-    if changed:
-        raise_revision(revision)
+        if epochs[-1].number == row.number and (held := held_of(row.experiment, epochs)) != stored_held(row):
+            found.append((row, held))
+    if not found:
+        return
+    revision = lock_revision()
+    for row, held in found:  # to one that is not the newest by now it does no harm: nobody is placed by it
+        store_held(row, held)
+    raise_revision(revision)
 
 
 def look_at_ratios(rows: Sequence[SampleRatio]) -> None:

@@ -23,6 +23,8 @@ from apps.foundation.errors import Conflict, DomainError
 from apps.foundation.operations import operation
 
 MOST_GUARDRAILS, MOST_SAMPLES = 20, 200
+MOST_SENSITIVITY = 1e9
+ROUNDED = 1e-9  # sums of equal values differ from their multiple by less than this part
 GUARD = Actor.system("guardrail")
 
 
@@ -68,8 +70,8 @@ def add_guardrail(
             raise invalid(name, f"Choose one of {', '.join(choices.values)}.")
     if not math.isfinite(threshold) or (against == Guardrail.Against.FALLBACK and threshold < 0):
         raise invalid("threshold", "What is tolerated must be 0 or more; a limit any number.")
-    if not (math.isfinite(sensitivity) and sensitivity > 0):
-        raise invalid("sensitivity", "Give the size of a harm that must be found, above 0.")
+    if not 0 < sensitivity <= MOST_SENSITIVITY:
+        raise invalid("sensitivity", "Give the size of a harm that must be found, above 0, at most 1e9.")
     if not 0 < alpha <= 0.5:  # noqa: PLR2004  # beyond that it would be a coin
         raise invalid("alpha", "Give a probability above 0, at most 0.5.")
     rows = Guardrail.objects.filter(experiment=experiment)
@@ -105,7 +107,7 @@ def push_samples(experiment_id: int, samples: Sequence[Sample], *, actor: Actor)
         raise Conflict(f"{experiment.key} does not run.", code="experiment_not_running")
     guardrails = {row.metric: row for row in Guardrail.objects.filter(experiment=experiment)}
     _check(experiment, guardrails, samples)
-    touched = [guardrails[metric] for metric in {sample.metric for sample in samples}]
+    touched = [guardrails[metric] for metric in sorted({sample.metric for sample in samples})]
     totals = _locked_totals(experiment, touched)
     at = now()
     for sample in samples:
@@ -144,8 +146,9 @@ def _check(experiment: Experiment, guardrails: dict[str, Guardrail], samples: Se
 
 
 def _locked_totals(experiment: Experiment, guardrails: Iterable[Guardrail]) -> dict[tuple[int, str], GuardrailTotal]:
-    """The totals of all variants under their locks; those that are missing are made."""
-    wanted = [GuardrailTotal(guardrail=each, variant=variant) for each in guardrails for variant in experiment.percents]
+    """The totals of all variants under their locks; those that are missing are made, by everybody in one order."""
+    names = sorted(experiment.percents)
+    wanted = [GuardrailTotal(guardrail=each, variant=variant) for each in guardrails for variant in names]
     GuardrailTotal.objects.bulk_create(wanted, ignore_conflicts=True)
     rows = GuardrailTotal.objects.select_for_update().filter(guardrail__in=guardrails).order_by("pk")
     return {(row.guardrail_id, row.variant): row for row in rows}
@@ -159,11 +162,13 @@ def _judge(
     found = []
     for guardrail in guardrails:
         reference = totals[guardrail.pk, experiment.fallback]
-        alpha = guardrail.alpha / max(len(experiment.percents) - 1, 1)
-        for variant in experiment.percents:
-            row = totals[guardrail.pk, variant]
-            if variant in killed or (variant == experiment.fallback and guardrail.against != Guardrail.Against.LIMIT):
+        is_limit = guardrail.against == Guardrail.Against.LIMIT
+        judged = [name for name in experiment.percents if is_limit or name != experiment.fallback]
+        alpha = guardrail.alpha / max(len(judged), 1)
+        for variant in judged:
+            if variant in killed:
                 continue
+            row = totals[guardrail.pk, variant]
             row.p_value = min(row.p_value, _p_value(guardrail, _of(row), _of(reference)))
             if row.p_value < alpha and row.breached_at is None:
                 row.breached_at = now()
@@ -176,15 +181,16 @@ def _of(row: GuardrailTotal) -> Totals:
 
 
 def _p_value(guardrail: Guardrail, mine: Totals, reference: Totals) -> float:
-    difference, variance = mine.mean, mine.variance_of_mean
+    bound, variance = guardrail.threshold, mine.variance_of_mean
     against_fallback = guardrail.against == Guardrail.Against.FALLBACK
     if mine.samples < FEWEST or (against_fallback and reference.samples < FEWEST):
         return 1.0
-    if against_fallback:
-        difference, variance = difference - reference.mean, variance + reference.variance_of_mean
     sign = 1 if guardrail.worse == Guardrail.Worse.HIGHER else -1
-    tolerated = guardrail.threshold if against_fallback else sign * guardrail.threshold
-    return always_valid_p(sign * difference - tolerated, variance, guardrail.sensitivity)
+    if against_fallback:
+        bound, variance = reference.mean + sign * bound, variance + reference.variance_of_mean
+    if math.isclose(mine.mean, bound, rel_tol=ROUNDED):
+        return 1.0
+    return always_valid_p(sign * (mine.mean - bound), variance, guardrail.sensitivity)
 
 
 def _sentence(guardrail: Guardrail, row: GuardrailTotal, reference: GuardrailTotal) -> str:

@@ -10,7 +10,7 @@ from apps.flags.operations.allocating import locked_experiment, open_epoch, save
 from apps.flags.operations.changing import record_change
 from apps.flags.operations.checking import about_subject, reason_of
 from apps.flags.permissions import KILL
-from apps.foundation.actor import Actor
+from apps.foundation.actor import Actor, acting
 from apps.foundation.operations import operation
 from apps.foundation.subjects import Subject
 
@@ -32,9 +32,10 @@ def kill_variant(
     another variant stays. Its slots go to the variants with the fewest until all have as many, so newcomers are split
     evenly where they can be without moving anybody; no slot of another variant changes hands.
 
-    `about` links what it was killed for. It is recorded as a change of each of the flag's services. Needs
-    `flags.kill_flag` (for all, or granted on the flag) or to lead the owning team. Raises NotFound, Forbidden,
-    PreconditionFailed, Conflict unless it runs, and Invalid for an unknown variant, the fallback, or no reason.
+    `about` links what it was killed for; only who may see that is told the reason. It is recorded as a change of each
+    of the flag's services. Needs `flags.kill_flag` (for all, or granted on the flag) or to lead the owning team. Raises
+    NotFound, Forbidden, PreconditionFailed, Conflict unless it runs, and Invalid for an unknown variant, the fallback,
+    or no reason.
     """
     experiment, flag, revision = locked_experiment(experiment_id, KILL, expected_version=expected_version, actor=actor)
     why, subject = reason_of(reason), about_subject(about, actor)
@@ -48,9 +49,12 @@ def kill_variant(
         moves={variant: to},
         cause=AllocationEpoch.Cause.KILL,
         reason=why,
+        about=subject,
         actor=actor,
     )
-    save_both(experiment, flag, revision, actor)
+    # Rows of the history name no subject to ask who may see it, so they tell nothing that it could hide.
+    with acting(actor, f"kill {variant}" if subject.kind else why):
+        save_both(experiment, flag, revision, actor)
     told = {"variant": variant, "moved": preview.moved, "moved_to": to, "shares": preview.after}
     tell(VariantKilled, experiment, reason=why, about=subject, actor=actor, **told)
     record_change(flag, f"gives nobody {variant} any more: killed in the experiment {experiment.key}", actor)

@@ -18,11 +18,10 @@ from apps.flags.experiment_queries import (
     preview_variant_kill,
     visible_experiments,
 )
-from apps.flags.experiments.plan import Placement
 from apps.flags.models import Experiment
 from apps.flags.operations import kill_variant
 from apps.flags.permissions import KILL, authorize
-from apps.flags.plans import read_plans
+from apps.flags.queries import try_out_many
 from apps.foundation.actor import Actor
 from apps.foundation.errors import DomainError, Forbidden
 from apps.foundation.subjects import Subject
@@ -130,18 +129,21 @@ class Command(BaseCommand):
         self._say(2, f"every process had {preview.waits_seconds} seconds to read it", began)
         self._verify(done, preview)
         self._say(3, f"verified: nobody of {PROBES:,} probes gets {preview.variant}, nobody is enrolled with it", began)
+        if preview.warned:
+            self.stdout.write(preview.warned.strip())
         counted = enrolled(done, epochs_of(done)).by_variant
         self.stdout.write("Done. Enrolled now: " + ", ".join(f"{name} {count:,}" for name, count in counted.items()))
 
     def _verify(self, experiment: Experiment, preview: VariantKillPreview) -> None:
-        flag = experiment.flag
-        plan = read_plans(environment_id=flag.environment_id).get((flag.environment.slug, flag.key))
         left = enrolled(experiment, epochs_of(experiment)).by_variant.get(preview.variant, 0)
-        if plan is None or left:
+        if left:
             self._end(FAILED, f"{left:,} are still enrolled with {preview.variant}: look at the experiment's page.")
-        placement = Placement(plan)
-        if any(placement.variant(f"probe-{number}") == preview.variant for number in range(PROBES)):
-            self._end(FAILED, f"Somebody still gets {preview.variant}: look at the experiment's page.")
+        # As programs ask: by the whole flag, whose own definition answers whoever takes no part.
+        probes = [{"targetingKey": f"probe-{number}"} for number in range(PROBES)]
+        still = sum(found.variant == preview.variant for found in try_out_many(experiment.flag, probes))
+        if still:
+            sentence = f"{still:,} of {PROBES:,} probes still get {preview.variant}: look at the experiment's page."
+            self._end(FAILED, f"{sentence}{preview.warned}")
 
     def _say(self, step: int, what: str, began: float) -> None:
         self.stdout.write(f"[{step}/3] +{time.monotonic() - began:.1f} s {what}")
