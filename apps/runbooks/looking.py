@@ -12,6 +12,8 @@ from apps.runbooks.secrets import Vault
 from apps.runbooks.steps.base import Preview, StepContext
 from apps.runbooks.steps.preparing import NotReady, Prepared, prepare, prepare_compensation, preview
 
+_COLLIDING = frozenset({"config", "entity"})
+
 
 def look_at(step: Step, position: int, context: StepContext, vault: Vault) -> dict[str, Any]:
     """One step as the dry run shows it."""
@@ -75,11 +77,11 @@ def _look_at_undoing(
 
 
 def collisions(steps: list[dict[str, Any]]) -> Iterator[str]:
-    """Two steps that would both change one document: each preview shows only its own change against what is live."""
+    """Two steps that would both change one document or entity: a preview shows its own change against what is live."""
     first: dict[str, str] = {}
     for step in steps:
         for target in step["targets"]:
-            if target["kind"] != "config":
+            if target["kind"] not in _COLLIDING:
                 continue
             if target["key"] in first:
                 yield f"{first[target['key']]} and {step['name']} both change {target['key']}: keep one of them."

@@ -15,7 +15,7 @@ from apps.runbooks.models import DryRun, Execution, Runbook
 VERIFYING = frozenset({"health_check", "metric_check", "wait_until"})
 CHANGING = frozenset(
     {"http_request", "webhook", "flag_change", "experiment_kill", "config_apply", "config_restore"}
-    | {"event_pause", "event_resume", "sub_runbook", "manual", "entity_restore"}
+    | {"event_pause", "event_resume", "sub_runbook", "manual", "snapshot_restore"}
 )
 _LATEST = 200
 

@@ -26,7 +26,8 @@ def player(number: int, **fields: Any) -> tuple[str, dict[str, Any]]:
 
 
 class Herd(ThreadingHTTPServer):
-    """Holds entities by compare-and-set; `writes` keeps the ids that were PUT, `behave` may take an answer over."""
+    """Holds entities by compare-and-set; `writes` keeps the ids that were PUT, `behave` may take an answer over,
+    `refuse` a write."""
 
     daemon_threads = True
 
@@ -41,6 +42,7 @@ class Herd(ThreadingHTTPServer):
         self.page: Callable[[str, int], list[dict[str, Any]]] = self._page
         self.behave: Callable[[_Handler], bool] | None = None
         self.before_put: Callable[[], None] | None = None
+        self.refuse: Callable[[str], int | None] | None = None
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Callers that hang up early are what some tests want."""
@@ -87,6 +89,9 @@ class _Handler(BaseHTTPRequestHandler):
         if herd.before_put is not None:
             herd.before_put()
         herd.writes.append((key, self.headers["Idempotency-Key"]))
+        if herd.refuse is not None and (status := herd.refuse(key)):
+            self.send(status, b"{}")
+            return
         row = herd.rows.get(key)
         if body["version"] != (row["version"] if row else None):
             self.send(409, b'{"error": "somebody was faster"}')

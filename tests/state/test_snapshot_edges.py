@@ -14,6 +14,8 @@ from django.urls import reverse
 from apps.demo.world.folk import DUPED, Folk
 from apps.demo.world.game import WorldError
 from apps.foundation.actor import Actor
+from apps.foundation.errors import Conflict
+from apps.runbooks.looking import collisions
 from apps.runbooks.steps import kind
 from apps.runbooks.steps.base import Outcome, StepContext
 from apps.state.entities import operations
@@ -183,6 +185,83 @@ def test_the_step_restores_what_the_plan_saw_and_undoes_it(herd: Herd) -> None:
     undoing = step.options.model_validate(undo[1])
     assert done(step, undoing, context("undo-1")).data["restored"] == 1
     assert herd.rows["p000003"]["document"]["gold"] == 9
+
+
+def restoring(snapshot: Snapshot, *ids: str, **more: Any) -> tuple[Any, Any, StepContext]:
+    """The step, its options, and the context with the approved plan."""
+    step = kind("snapshot_restore")
+    options = step.options.model_validate({"source": snapshot.source.slug, "ids": list(ids), **more})
+    return step, options, context(targets=step.preview(options, context()).targets)
+
+
+def test_what_a_step_had_restored_when_it_was_given_up_is_undone_and_the_rest_stays(herd: Herd) -> None:
+    snapshot = taken(source_of(herd))
+    ids = ("p000003", "p000004")
+    for key in ids:
+        herd.change(key, gold=9)
+    step, options, given = restoring(snapshot, *ids)
+    waiting = step.perform(options, given)
+    assert step.undo_waiting
+    assert waiting.data["restore"] == EntityRestore.objects.get().pk
+    sending = {"state": "sending", "backup": {**player(3)[1], "gold": 9}, "backup_version": 2}
+    EntityRestore.objects.get().items.filter(entity_id=ids[0]).update(**sending)
+    undo = step.undo(options, given, waiting.data)
+    assert undo == step.undo(options, given, waiting.data)
+    assert undo is not None
+    undoing = step.options.model_validate(undo[1])
+    assert step.perform(undoing, context("undo-1")).state == "waiting"
+    assert done(step, undoing, context("undo-1")).state == "succeeded"
+    assert [herd.rows[key]["document"]["gold"] for key in ids] == [9, 9]
+    assert [key for key, _ in herd.writes] == [ids[0], ids[0]]
+
+
+def test_a_restore_that_failed_halfway_is_undone_and_nobody_resumes_it(herd: Herd) -> None:
+    snapshot = taken(source_of(herd))
+    herd.change("p000003", gold=9)
+    step, options, given = restoring(snapshot, "p000003")
+    step.perform(options, given)
+    EntityRestore.objects.update(state="failed", error="The source is away.")
+    failed = step.perform(options, given)
+    assert (failed.state, step.undo_failed, failed.data["restore"]) == ("failed", True, EntityRestore.objects.get().pk)
+    with pytest.raises(Conflict, match="runbook began"):
+        operations.resume_restore(failed.data["restore"], actor=Actor.system())
+    assert step.undo(options, given, failed.data) is None
+    assert (run_due(), herd.writes) == (1, [])
+
+
+def test_a_newer_snapshot_is_not_what_was_approved(herd: Herd) -> None:
+    snapshot = taken(source_of(herd))
+    herd.change("p000003", gold=9)
+    step, options, given = restoring(snapshot, "p000003")
+    taken(snapshot.source)
+    assert done(step, options, given).data["restored"] == 1
+    assert herd.rows["p000003"]["document"]["gold"] == 103
+    other = [{**target, "after": "0" * 64} for target in given.targets]
+    assert "than the approved plan showed" in step.perform(options, context("run-2", targets=other)).error
+
+
+def test_an_undo_that_left_something_has_failed(herd: Herd) -> None:
+    snapshot = taken(source_of(herd))
+    for key in ("p000003", "p000004"):
+        herd.change(key, gold=9)
+    step, options, given = restoring(snapshot, "p000003", "p000004")
+    undo = step.undo(options, given, done(step, options, given).data)
+    herd.change("p000004", gold=1)
+    outcome = done(step, step.options.model_validate(undo[1]), context("undo-1"))
+    assert (outcome.state, outcome.data["restored"], outcome.data["refused"]) == ("failed", 1, 1)
+    assert "p000004" in outcome.error
+
+
+def test_two_steps_never_restore_one_entity_and_a_plan_shows_a_hundred_places(herd: Herd) -> None:
+    snapshot = taken(source_of(herd))
+    herd.change("p000003", items=[{"count": number} for number in range(150)])
+    step, options, _ = restoring(snapshot, "p000003")
+    plan = step.preview(options, context())
+    assert len(plan.diff) == 100
+    assert "50 more places differ" in plan.text
+    found = list(collisions([{"name": name, "targets": plan.targets} for name in ("One", "Two")]))
+    assert len(found) == 1
+    assert "p000003" in found[0]
 
 
 @pytest.mark.parametrize(

@@ -166,3 +166,65 @@ def test_confirming_needs_a_reason_the_right_dry_run_and_the_permission(herd: He
     assert confirmed(restore).restored_count == 1
     again = operations.confirm_restore(restore.pk, **right, reason="again", actor=PORTAL)
     assert (again.reason, again.state, len(herd.writes)) == ("dupes", "done", 1)
+
+
+# --- a source in trouble, and a restore that is stopped -------------------------------------------------------------
+
+
+def tried(restore: EntityRestore, times: int = leases.MOST_ATTEMPTS) -> EntityRestore:
+    """The restore after so many attempts, without the pauses between."""
+    for _ in range(times):
+        EntityRestore.objects.filter(pk=restore.pk).update(due_at=now())
+        operations.advance(EntityRestore, restore.pk)
+    return EntityRestore.objects.get(pk=restore.pk)
+
+
+def begun(restore: EntityRestore) -> EntityRestore:
+    return operations.confirm_restore(restore.pk, expected_checksum=restore.checksum, reason="dupes", actor=PORTAL)
+
+
+@pytest.mark.parametrize("status", [503, 429])
+def test_a_write_that_did_not_happen_is_sent_again_with_its_key(herd: Herd, snapshot: Snapshot, status: int) -> None:
+    duped(herd, "p000003")
+    restore = begun(planned(snapshot, "p000003"))
+    herd.refuse = lambda key: status
+    assert items(tried(restore, 2))["p000003"].state == "sending"
+    herd.refuse = None
+    assert tried(restore, 2).restored_count == 1
+    assert (len(herd.writes), len(set(herd.writes))) == (3, 1)
+
+
+def test_one_entity_that_the_source_fails_for_is_refused_and_the_others_go_on(herd: Herd, snapshot: Snapshot) -> None:
+    duped(herd, "p000003", "p000004", "p000005")
+    restore = begun(planned(snapshot, "p000003", "p000004", "p000005"))
+    herd.refuse = lambda key: 500 if key == "p000003" else None
+    assert {key: item.state for key, item in items(tried(restore, 1)).items()} == {
+        "p000003": "sending", "p000004": "restored", "p000005": "restored",
+    }  # fmt: skip
+    done = tried(restore, leases.MOST_ATTEMPTS + 1)
+    assert (done.state, done.restored_count, done.refused_count) == ("done", 2, 1)
+    assert "Tried 6 times" in items(done)["p000003"].note
+
+
+def test_one_entity_that_breaks_the_protocol_is_refused_alone(herd: Herd, snapshot: Snapshot) -> None:
+    duped(herd, "p000003", "p000004")
+    restore = begun(planned(snapshot, "p000003", "p000004"))
+    herd.rows["p000003"]["version"] = None
+    done = worked(restore)
+    assert (done.state, done.restored_count, done.refused_count) == ("done", 1, 1)
+    assert "without a version" in items(done)["p000003"].note
+
+
+def test_a_stopped_restore_begins_nothing_more_and_settles_what_was_on_its_way(herd: Herd, snapshot: Snapshot) -> None:
+    duped(herd, "p000003", "p000004")
+    restore = begun(planned(snapshot, "p000003", "p000004"))
+    worker = leases.claim(EntityRestore, restore.pk)
+    assert worker is not None
+    backup = {"state": "sending", "backup": herd.rows["p000003"]["document"], "backup_version": 2}
+    restore.items.filter(entity_id="p000003").update(**backup)
+    operations.stop_restore(restore.pk, actor=PORTAL)
+    with pytest.raises(leases.Lost):
+        advance_restore(worker)
+    done = worked(operations.stop_restore(restore.pk, actor=PORTAL))
+    assert {key: item.state for key, item in items(done).items()} == {"p000003": "restored", "p000004": "refused"}
+    assert (done.state, herd.rows["p000004"]["document"]["gold"]) == ("done", 9_999_999)

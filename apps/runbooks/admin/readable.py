@@ -26,6 +26,7 @@ _UNDOES_ITSELF = {
     "flag_change": "the flag goes back",
     "event_pause": "the event is resumed",
     "event_resume": "the event is paused",
+    "snapshot_restore": "what was live before goes back",
     "sub_runbook": "its own steps are undone",
 }
 _ON_FAILURE = {"abort": "undo what was done", "continue": "go on"}

@@ -84,7 +84,12 @@ def _add_ways_back(execution: Execution, runs: list[StepRun], waiting: set[int])
 def _has_done(run: StepRun, waiting: set[int]) -> bool:
     if run.state == StepRun.State.SUCCEEDED:
         return True
-    return run.pk in waiting and registry.known(run.kind) and registry.kind(run.kind).undo_waiting
+    if not registry.known(run.kind):
+        return False
+    kind = registry.kind(run.kind)
+    if run.state == StepRun.State.FAILED:
+        return kind.undo_failed and bool(run.outcome)
+    return run.pk in waiting and kind.undo_waiting
 
 
 def _nothing_undone(runs: list[StepRun]) -> str:

@@ -111,7 +111,7 @@ class StepKind(ABC):
 
     `url_fields` are options in which values are quoted as in an address; `outcome_fields` are what later steps may
     name as `{{ steps.<slug>.<field> }}` (a name also opens what lies below it). With `undo_waiting` a wait that is
-    given up is undone as a success is.
+    given up is undone as a success is; with `undo_failed` so is a failure whose outcome has data.
     """
 
     name: ClassVar[str]
@@ -120,6 +120,7 @@ class StepKind(ABC):
     url_fields: ClassVar[tuple[str, ...]] = ()
     outcome_fields: ClassVar[tuple[str, ...]] = ()
     undo_waiting: ClassVar[bool] = False
+    undo_failed: ClassVar[bool] = False
 
     @abstractmethod
     def effect(self, options: Any) -> Effect:

@@ -68,7 +68,8 @@ class SnapshotTake(StepKind):
         except Conflict as error:
             if error.code != "snapshot_running":
                 raise
-            context.log("Waits for the snapshot that is being taken already.")
+            if context.attempt == 1:  # not again each second
+                context.log("Waits for the snapshot that is being taken already.")
             return Outcome("waiting", due_at=now() + LOOK_AGAIN)
         except DomainError as error:
             return Outcome("failed", error=error.message)

@@ -14,17 +14,22 @@ from apps.state.entities.protocol import Version, check_id, read_one
 
 NOT_IN_SNAPSHOT = "It is not in the snapshot: there is nothing to put back, and the portal deletes nothing."
 NOT_THERE_BEFORE = "It did not exist before the restore: the portal deletes nothing."
+_MOST_PLACES = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """One entity: what is live, and how it would change. With a `problem` it would stay as it is."""
+    """One entity: what is live, and how it would change. With a `problem` it would stay as it is.
+
+    `changes` are at most a hundred of the `change_count` places that differ.
+    """
 
     id: str
     version: Version = None
     live_checksum: str = ""
     wanted_checksum: str = ""
     changes: list[dict[str, Any]] = field(default_factory=list)
+    change_count: int = 0
     problem: str = ""
 
 
@@ -48,10 +53,12 @@ def look_at(
 
 def _look(source: EntitySource, entity_id: str, target: Any) -> Look:
     live = read_one(source, entity_id)
+    changes = structural_diff(live.document or {}, target)
     return Look(
         entity_id,
         version=live.version,
         live_checksum=live.checksum,
         wanted_checksum=checksum(target),
-        changes=structural_diff(live.document or {}, target),
+        changes=changes[:_MOST_PLACES],
+        change_count=len(changes),
     )

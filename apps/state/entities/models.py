@@ -241,6 +241,11 @@ class EntityRestore(Job):
     def __str__(self) -> str:
         return f"restore {self.pk} of {self.source}"
 
+    @property
+    def is_of_runbook(self) -> bool:
+        """Whether it was approved elsewhere: it writes without a dry run of its own."""
+        return self.confirmed_at is not None and not self.checksum
+
 
 class RestoreItem(models.Model):
     """One entity of a restore: what the dry run saw, the backup of what was live, and what came of it."""

@@ -22,6 +22,7 @@ _MOST_ONE_BYTES = 2 * MOST_BYTES
 _SHOWN_OF_ANSWER = 200
 _LONGEST_VERSION = 80
 _TOO_LATE = {409, 412}
+_PASSING = {408, 425, 429}
 _OK, _ABSENT, _MULTIPLE_CHOICES, _SERVER_ERROR = 200, 404, 300, 500
 
 Version = int | str | None
@@ -126,8 +127,8 @@ def write_one(
 ) -> None:
     """PUT an entity if it still has the version `replacing` (None: if there is none). The caller reads it back.
 
-    Raises Conflict "entity_changed" when it has moved on, else LiveUnreachable; `extra["maybe_sent"]` tells whether
-    it may have happened all the same.
+    Raises Conflict "entity_changed" when it has moved on, else LiveUnreachable: "source_refused" where asking again
+    would not help; `extra["maybe_sent"]` tells whether it may have happened all the same.
     """
     body = {"version": replacing, "document": document, "author": author, "note": note}
     headers = {
@@ -139,9 +140,10 @@ def write_one(
     if answer.status in _TOO_LATE:
         raise Conflict(f"{entity_id} was changed in the meantime.", code="entity_changed")
     if not _OK <= answer.status < _MULTIPLE_CHOICES:
+        passing = answer.status >= _SERVER_ERROR or answer.status in _PASSING
         raise LiveUnreachable(
-            f"{source.name} refused it with {answer.status}: {_excerpt(answer)}",
-            code="source_refused",
+            f"{source.name} {'answered' if passing else 'refused it with'} {answer.status}: {_excerpt(answer)}",
+            code="source_unreachable" if passing else "source_refused",
             extra={"maybe_sent": answer.status >= _SERVER_ERROR},
         )
 

@@ -9,6 +9,7 @@ from apps.state.entities.operations.restoring import (
     plan_undo,
     resume_restore,
     start_restore,
+    stop_restore,
 )
 from apps.state.entities.operations.taking import pin_snapshot, take_snapshot
 from apps.state.entities.operations.working import advance, run_due
@@ -26,5 +27,6 @@ __all__ = [
     "resume_restore",
     "run_due",
     "start_restore",
+    "stop_restore",
     "take_snapshot",
 ]

@@ -28,8 +28,11 @@ __all__ = [
     "plan_undo",
     "resume_restore",
     "start_restore",
+    "stop_restore",
 ]
 MOST_RESTORED = 10_000
+STOPPED = "It was stopped before this one was begun. It stays as it is."
+SETTLED = "It was being written when the restore was stopped, and so was brought to its end."
 
 
 @operation
@@ -161,13 +164,41 @@ def confirm_restore(restore_id: int, *, expected_checksum: str, reason: str, act
 
 @operation
 def resume_restore(restore_id: int, *, reason: str = "", actor: Actor) -> EntityRestore:
-    """Let a restore that failed halfway go on where it stood: what is done stays done. A repeat changes nothing."""
+    """Let a restore that failed halfway go on where it stood: what is done stays done. A repeat changes nothing.
+
+    Raises Conflict "restore_of_runbook" for one that a runbook began: its execution has gone on without it.
+    """
     restore = _locked(restore_id, actor)
+    if restore.is_of_runbook:
+        raise Conflict("A runbook began this restore: execute it again, or plan anew.", code="restore_of_runbook")
     if restore.state == EntityRestore.State.FAILED:
         restore.state, restore.due_at, restore.attempts = EntityRestore.State.WAITING, now(), 0
         restore.error, restore.finished_at = "", None
         restore.save()
         ring(TASK, QUEUE)
+    return restore
+
+
+@operation
+def stop_restore(restore_id: int, *, reason: str = "", actor: Actor) -> EntityRestore:
+    """Let a restore begin no further entity: those that wait are refused. What is over changes nothing.
+
+    One whose write is on its way is brought to its end, by reading or with the same key, so that nobody has to guess;
+    until then the restore is open. A worker that has it now writes down nothing more. Errors as `resume_restore`.
+    """
+    restore = _locked(restore_id, actor)
+    if restore.state == EntityRestore.State.DONE:
+        return restore
+    waiting = restore.items.filter(state__in=[RestoreItem.State.WAITING, RestoreItem.State.SEEN])
+    stopped = waiting.update(state=RestoreItem.State.REFUSED, note=STOPPED, finished_at=now())
+    in_doubt = restore.items.filter(state=RestoreItem.State.SENDING, note="").update(note=SETTLED)
+    if not stopped and not in_doubt:  # a repeat
+        return restore
+    restore.state, restore.due_at, restore.attempts = EntityRestore.State.WAITING, now(), 0
+    restore.fence, restore.lease_until = restore.fence + 1, None
+    restore.error, restore.finished_at = "", None
+    restore.save()
+    ring(TASK, QUEUE)
     return restore
 
 

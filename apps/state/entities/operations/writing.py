@@ -15,39 +15,95 @@ from apps.foundation.errors import Conflict, DomainError
 from apps.state.contents import checksum
 from apps.state.diffs import structural_diff
 from apps.state.entities.events import EntitiesRestored
-from apps.state.entities.leases import SLICE_SECONDS, closed, got_on, held, keep, release
+from apps.state.entities.leases import MOST_ATTEMPTS, SLICE_SECONDS, closed, got_on, held, keep, release
 from apps.state.entities.looking import NOT_IN_SNAPSHOT, NOT_THERE_BEFORE
 from apps.state.entities.models import EntityRestore, RestoreItem
 from apps.state.entities.operations.taking import subject_of, told
 from apps.state.entities.packing import found_in, require_whole
-from apps.state.entities.protocol import Entity, read_one, write_one
+from apps.state.entities.protocol import BadAnswer, Entity, read_one, read_page, write_one
 from apps.state.live import LiveUnreachable
 
 _AT_ONCE = 50
 _MOST_PLACES = 100
+_MOST_FAILING = 3  # so many in a row are no single entities any more: the source is in trouble
+_PAUSE_SECONDS = 4.0
 State = RestoreItem.State
 
 
 def advance_restore(restore: EntityRestore) -> None:
-    """Look at entities, or write them, for a slice of time. Raises Damaged, LiveUnreachable, Lost."""
+    """Look at entities, or write them, for a slice of time. Raises Damaged, LiveUnreachable, Lost.
+
+    One for which the source fails stands back for the others of the slice, and is tried again in the next.
+    """
     if restore.snapshot is not None and restore.done_count == 0:  # each chunk is verified again when it is opened
         require_whole(restore.snapshot)
-    until = time.monotonic() + SLICE_SECONDS
+    slice_ = _Slice(restore)
     open_states = [State.WAITING] if restore.confirmed_at is None else [State.WAITING, State.SEEN, State.SENDING]
     while True:
-        items = list(restore.items.filter(state__in=open_states).order_by("pk")[:_AT_ONCE])
+        rows = restore.items.filter(state__in=open_states).exclude(pk__in=slice_.failing)
+        items = list(rows.order_by("pk")[:_AT_ONCE])
         if not items:
-            _come_to_rest(restore)
-            return
+            break
         wanted = targets(restore, [item.entity_id for item in items])
         for item in items:
-            if restore.confirmed_at is None:
-                _look(restore, item, wanted.get(item.entity_id))
-            else:
-                _put_back(restore, item, wanted.get(item.entity_id))
-            if time.monotonic() > until:
+            slice_.do(item, wanted.get(item.entity_id))
+            if slice_.is_over():
                 release(restore)
                 return
+    if slice_.failing:
+        slice_.stand_back()
+    else:
+        _come_to_rest(restore)
+
+
+class _Slice:
+    """What a slice of time has done, and the entities that failed in it."""
+
+    def __init__(self, restore: EntityRestore) -> None:
+        self.restore = restore
+        self.failing: dict[int, LiveUnreachable] = {}
+        self.in_a_row = 0
+        self.has_moved = False
+        self.until = time.monotonic() + SLICE_SECONDS
+
+    def is_over(self) -> bool:
+        return time.monotonic() > self.until
+
+    def do(self, item: RestoreItem, target: Any) -> None:
+        """One entity. Raises LiveUnreachable after some that failed in a row."""
+        began = time.monotonic()
+        try:
+            (_look if self.restore.confirmed_at is None else _put_back)(self.restore, item, target)
+        except BadAnswer as error:
+            doubt = "It may have been written. " if item.state == State.SENDING else ""
+            _noted(self.restore, item, state=State.REFUSED, note=f"{doubt}{error.message}"[:500])
+        except LiveUnreachable as error:
+            self.failing[item.pk] = error
+            self.in_a_row += 1
+            if self.in_a_row >= _MOST_FAILING:
+                raise
+            self.until += time.monotonic() - began  # waiting for one must not keep the others from their turn
+            with held(self.restore) as row:
+                keep(row, lease_until=row.lease_until)
+            return
+        self.in_a_row, self.has_moved = 0, True
+
+    def stand_back(self) -> None:
+        """Try what failed later; refuse it after the last attempt where the source answers for others."""
+        error = next(iter(self.failing.values()))
+        if self.has_moved:
+            release(self.restore, pause_seconds=_PAUSE_SECONDS, error=error.message[:1000])
+            return
+        through = [State.RESTORED] if self.restore.confirmed_at else [State.SEEN, State.UNCHANGED]
+        others = self.restore.items.filter(state__in=through)
+        if self.restore.attempts < MOST_ATTEMPTS or not others.exists():
+            raise error
+        read_page(self.restore.source, after="", limit=1)
+        for item in self.restore.items.filter(pk__in=self.failing):
+            doubt = "It may have been written. " if item.state == State.SENDING else ""
+            note = f"{doubt}Tried {MOST_ATTEMPTS} times: {self.failing[item.pk].message}"
+            _noted(self.restore, item, state=State.REFUSED, note=note[:500])
+        release(self.restore)
 
 
 def targets(restore: EntityRestore, ids: list[str]) -> dict[str, Any]:
@@ -122,12 +178,21 @@ def _put_back(restore: EntityRestore, item: RestoreItem, target: Any) -> None:
             keep(row, lease_until=row.lease_until)
             item.state, item.backup, item.backup_version = State.SENDING, live.document, live.version
             item.save(update_fields=["state", "backup", "backup_version"])
-    if refused := _written(restore, item, target, live):
+    doubt: LiveUnreachable | None = None
+    try:
+        refused = _written(restore, item, target, live)
+    except LiveUnreachable as error:
+        if not error.extra.get("maybe_sent"):
+            raise
+        doubt, refused = error, ""
+    if refused:
         _noted(restore, item, state=State.REFUSED, note=refused)
         return
     found = read_one(restore.source, item.entity_id)
     if found.exists and found.checksum == wanted:
         _noted(restore, item, state=State.RESTORED, new_version=found.version)
+    elif doubt is not None and found.version == live.version:
+        raise doubt  # nothing happened yet: it stays SENDING, and the same key goes out again
     else:
         note = "The source took it, but shows something else now: somebody else writes there. Look at it."
         _noted(restore, item, state=State.REFUSED, note=note)
@@ -143,7 +208,7 @@ def _changed_while_sending(item: RestoreItem, live: Entity) -> str:
 
 
 def _written(restore: EntityRestore, item: RestoreItem, target: Any, live: Entity) -> str:
-    """Write it; why it was refused, or nothing. A doubtful answer is settled by reading, which the caller does."""
+    """Write it; why it was refused, or nothing. Raises LiveUnreachable: where it is doubtful, the caller reads."""
     try:
         write_one(
             restore.source,
@@ -160,8 +225,6 @@ def _written(restore: EntityRestore, item: RestoreItem, target: Any, live: Entit
             return ""
         return f"Somebody changed it at the very moment: version {found.version} is live. It stays as it is."
     except LiveUnreachable as error:
-        if error.extra.get("maybe_sent"):
-            return ""
         if error.code == "source_refused":
             return error.message[:500]
         raise
