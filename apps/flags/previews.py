@@ -16,12 +16,14 @@ from apps.flags.plans import read_plans
 from apps.flags.queries import DEFAULT_ANSWER, change_in_words, visible_changes
 from apps.flags.snapshot import COLUMNS, Evaluation, Row, Snapshot
 from apps.flags.yaml_texts import as_yaml
+from apps.foundation.errors import Invalid
 
 # Where nobody says who asks, these many made-up people do: they show how a split would move them.
 SAMPLED = 1_000
 MOST_CONTEXTS = 1_000
 MOST_EXAMPLES = 20
 _LONGEST = 120
+_OPEN = frozenset({FlagChange.State.PROPOSED, FlagChange.State.WAITING})
 
 Context = Mapping[str, Any]
 
@@ -68,20 +70,48 @@ def sample() -> list[dict[str, Any]]:
 
 
 def who_changes(flag: Flag, change: Mapping[str, Any], contexts: Sequence[Context] = ()) -> WhoChanges:
-    """Which of these contexts would get another answer; without any, of a sample of made-up people. Three queries.
+    """Which of these contexts would get another answer; without any, of a sample of made-up people. Four queries.
 
     `change` is one of a `FlagChange`. Raises Invalid for a definition that can't be read.
     """
+    return _who_changes(_Surroundings(flag), flag, change, contexts)
+
+
+class _Surroundings:
+    """What the answers of one flag depend on, read once: itself, the flags it needs, and those that they need."""
+
+    def __init__(self, flag: Flag) -> None:
+        rows = Flag.objects.filter(environment_id=flag.environment_id).values_list(*COLUMNS)
+        self.rows = {row.key: row for row in (Row(*values) for values in rows)}
+        self.segments = dict(Segment.objects.values_list("key", "definition"))
+        self.plans = read_plans(environment_id=flag.environment_id)
+
+    def snapshot(self, row: Row) -> Snapshot:
+        """Compiled with this row in its flag's place; what has no say in its answers is left out."""
+        rows, found, needed = {**self.rows, row.key: row}, {}, [row.key]
+        while needed:
+            key = needed.pop()
+            if key in rows and key not in found:
+                found[key] = rows[key]
+                needed += _needed_by(rows[key])
+        return Snapshot(0, [row.environment], found.values(), self.segments, self.plans)
+
+
+def _needed_by(row: Row) -> list[str]:
+    try:
+        return [each.flag for each in read_definition(row.type, row.definition).prerequisites]
+    except Invalid:
+        return []  # stored by hand: nobody gets an answer of it, whatever it needs
+
+
+def _who_changes(
+    around: _Surroundings, flag: Flag, change: Mapping[str, Any], contexts: Sequence[Context] = ()
+) -> WhoChanges:
     asked = list(contexts[:MOST_CONTEXTS]) or sample()
-    rows = Flag.objects.filter(environment_id=flag.environment_id)
-    found = {row.key: row for row in (Row(*values) for values in rows.values_list(*COLUMNS))}
-    now_row = found[flag.key]
-    found_then = {**found, flag.key: _changed(now_row, change)}
-    read_definition(flag.type, found_then[flag.key].definition)
-    segments, plans = dict(Segment.objects.values_list("key", "definition")), read_plans()
-    before, after = (
-        Snapshot(0, [now_row.environment], several.values(), segments, plans) for several in (found, found_then)
-    )
+    now_row = around.rows[flag.key]
+    row_then = _changed(now_row, change)
+    read_definition(flag.type, row_then.definition)
+    before, after = around.snapshot(now_row), around.snapshot(row_then)
     moves: Counter[tuple[str, str]] = Counter()
     examples: list[Example] = []
     for context in asked:
@@ -120,21 +150,25 @@ def _named(found: Evaluation) -> str:
 
 def proposal_context(request: ApprovalRequest, http: Any) -> dict[str, Any]:
     """What the page of a request for approval shows of the proposed changes; nothing of what may not be seen."""
-    rows = visible_changes(http.user).filter(approval=request).order_by("pk")
-    return {"proposals": [proposal_shown(row) for row in rows]}
+    rows = list(visible_changes(http.user).filter(approval=request).order_by("pk"))  # all of one flag
+    around = _Surroundings(rows[0].flag) if any(row.state in _OPEN for row in rows) else None
+    return {"proposals": [proposal_shown(row, around) for row in rows]}
 
 
-def proposal_shown(row: FlagChange) -> dict[str, Any]:
-    """One change for a page: in words, both definitions, and who would get another answer."""
+def proposal_shown(row: FlagChange, around: _Surroundings | None = None) -> dict[str, Any]:
+    """One change for a page: in words, both definitions, and who would get another answer.
+
+    `fault` is why nobody can say, where the flag has changed so that the change doesn't fit it any more.
+    """
     flag = row.flag
-    is_open = row.state in {FlagChange.State.PROPOSED, FlagChange.State.WAITING}
-    return {
-        "change": row,
-        "flag": flag,
-        "words": change_in_words(row),
-        "who": who_changes(flag, row.change) if is_open else None,
-        "lines": _lines(flag, row.change) if is_open else [],
-    }
+    shown: dict[str, Any] = {"change": row, "flag": flag, "words": change_in_words(row), "who": None, "lines": []}
+    if row.state not in _OPEN:
+        return shown
+    try:
+        who = _who_changes(around or _Surroundings(flag), flag, row.change)
+    except Invalid as error:
+        return {**shown, "fault": error.message}
+    return {**shown, "who": who, "lines": _lines(flag, row.change)}
 
 
 def _lines(flag: Flag, change: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -169,6 +169,12 @@ def test_a_lead_makes_and_edits_flags_of_their_team(production: Environment, cor
     assert (flag.name, flag.state, flag.key, flag.version) == ("Pay", "on", "payments", 2)
 
 
+def test_a_new_flag_keeps_that_a_second_person_approves(production: Environment, core: Team) -> None:
+    given = form(None, key="payments", environment=production.pk, owner=core.pk, needs_approval="on")
+    assert as_(person("manager")).post(f"{LIST}add/", given).status_code == 302
+    assert Flag.objects.get().needs_approval
+
+
 def test_a_wrong_key_is_told_on_the_form(production: Environment, core: Team) -> None:
     given = form(None, key="a b", environment=production.pk, owner=core.pk)
     html = as_(person("manager")).post(f"{LIST}add/", given).content.decode()

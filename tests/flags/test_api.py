@@ -43,6 +43,13 @@ def test_a_manager_makes_a_flag_and_anybody_reads_it(
     assert read.json()["services"] == [checkout.pk]
 
 
+def test_a_new_flag_may_demand_a_second_person(client: Client, production: Environment, core: Team) -> None:
+    made = send(client, person("manager"), body=new(production, core, needs_approval=True))
+    assert (made.status_code, made.json()["needs_approval"]) == (201, True)
+    answer = send(client, person("manager"), f"{made.json()['id']}/disable/", {"reason": "x"})
+    assert (answer.status_code, answer.json()["code"]) == (409, "approval_needed")
+
+
 def test_a_lead_makes_flags_for_their_team_only(client: Client, production: Environment, core: Team) -> None:
     user, other = lead(core), team("Other")
     assert send(client, user, body=new(production, core)).status_code == 201

@@ -15,6 +15,7 @@ from apps.engine.sweep import fire_timers
 from apps.flags.models import Flag, FlagChange
 from apps.flags.operations import (
     Step,
+    bring_back,
     create_segment,
     disable,
     edit_flag,
@@ -27,7 +28,7 @@ from apps.flags.operations import (
 )
 from apps.flags.operations.scheduling import do_changes
 from apps.foundation.actor import Actor
-from apps.foundation.clock import now
+from apps.foundation.clock import ManualClock, now, use_clock
 from apps.foundation.errors import Conflict, Forbidden, Invalid
 from apps.people.models import User
 from tests.factories import actor, person
@@ -162,6 +163,67 @@ def test_a_rollout_is_approved_as_a_whole_and_each_step_fits_the_one_before(guar
         change.refresh_from_db()
         do_changes([change])
     assert [state_of(first), state_of(second)] == [("done", ""), ("done", "")]
+
+
+def rollout(flag: Flag, by: User, *percents: int) -> list[FlagChange]:
+    """Its steps, approved."""
+    steps = [Step(now() + timedelta(hours=hour), percent) for hour, percent in enumerate(percents, start=1)]
+    made = schedule_rollout(flag.pk, "on", steps, otherwise="off", reason="slowly", actor=actor(by))
+    approve(ApprovalRequest.objects.latest("pk").pk, actor=actor(person("approver")))
+    sweep()
+    return made
+
+
+def do(change: FlagChange) -> tuple[str, str]:
+    change.refresh_from_db()
+    do_changes([change])
+    return state_of(change)
+
+
+def test_a_rollout_goes_on_after_a_step_that_changes_nothing_or_is_withdrawn(guarded: Flag, manager: User) -> None:
+    first, same, gone, last = rollout(guarded, manager, 10, 10, 50, 100)
+    withdraw_change(gone.pk, actor=actor(manager))
+    assert [do(each) for each in (first, same, last)] == [("done", "")] * 3
+    assert (Flag.objects.get().definition["serve"], Flag.objects.get().version) == ("on", guarded.version + 2)
+
+
+@pytest.mark.parametrize("is_withdrawn", [True, False])
+def test_a_step_left_out_does_not_hide_that_somebody_changed_the_flag(
+    guarded: Flag, manager: User, is_withdrawn: bool
+) -> None:
+    first, last = rollout(guarded, manager, 100 if not is_withdrawn else 10, 100)
+    edit_flag(guarded.pk, name="Another name", actor=actor(manager))
+    if is_withdrawn:
+        withdraw_change(first.pk, actor=actor(manager))
+    else:
+        assert do(first) == ("done", "")
+    Flag.objects.update(definition=OFF)
+    assert "has changed since this was approved" in do(last)[1]
+
+
+def test_a_kill_is_no_way_around_who_enables_a_disabled_flag(guarded: Flag, manager: User) -> None:
+    disabled_by_hand(guarded)
+    kill(guarded.pk, reason="double charges", actor=actor(manager))
+    switched_on = proposed(guarded, manager, {"state": "on"})
+    approve(ApprovalRequest.objects.get().pk, actor=actor(person("approver")))
+    sweep()
+    assert "was disabled before the kill" in state_of(switched_on)[1]
+    assert bring_back(guarded.pk, reason="fixed", actor=actor(manager)).state == Flag.State.DISABLED
+    Flag.objects.update(state=Flag.State.ON)
+    kill(guarded.pk, reason="again", actor=actor(manager))
+    assert bring_back(guarded.pk, reason="fixed", actor=actor(manager)).state == Flag.State.ON
+
+
+def test_what_was_approved_in_time_is_done_at_its_instant_though_that_is_later(guarded: Flag, manager: User) -> None:
+    clock = ManualClock(now())
+    with use_clock(clock):
+        change = proposed(guarded, manager, at=now() + timedelta(days=2))
+        approve(ApprovalRequest.objects.get().pk, actor=actor(person("approver")))
+        sweep()
+        clock.advance(timedelta(days=2, seconds=1))
+        assert ApprovalRequest.objects.get().expires_at < now()
+        sweep()
+    assert state_of(change) == ("done", "")
 
 
 def test_a_withdrawn_proposal_asks_nobody_any_more(guarded: Flag, manager: User) -> None:

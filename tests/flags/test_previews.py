@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,12 +11,14 @@ from rest_framework.test import APIClient
 
 from apps.approvals.models import ApprovalRequest
 from apps.flags.models import Flag, FlagRevision
-from apps.flags.operations import edit_flag, schedule_change
-from apps.flags.previews import SAMPLED, who_changes
-from apps.flags.queries import try_out
+from apps.flags.operations import Step, edit_flag, kill, schedule_change, schedule_rollout
+from apps.flags.previews import SAMPLED, proposal_context, who_changes
+from apps.flags.queries import try_out, visible_changes
 from apps.foundation.actor import Actor
+from apps.foundation.clock import now
 from apps.foundation.errors import Invalid
 from tests.factories import actor, person
+from tests.flags.conftest import make_flag
 
 pytestmark = pytest.mark.django_db
 HALF = {"split": [{"variant": "off", "weight": 50}, {"variant": "on", "weight": 50}]}
@@ -92,5 +96,43 @@ def test_saving_the_form_proposes_what_must_be_approved(flag: Flag, client: Any)
     found = Flag.objects.get()
     assert ("a second person has approved it" in page, found.definition["serve"]) == (True, "on")
     assert found.changes.get().change["definition"]["serve"] == "off"
-    client.post(f"/admin/flags/flag/{flag.pk}/disable/", {"reason": "x"})
+    pressed = {"_form_submitted": "1", "reason": "x"}
+    client.post(f"/admin/flags/flag/{flag.pk}/disable/", pressed)
+    assert found.changes.filter(state="proposed").get().change == {"state": "disabled"}
     assert Flag.objects.get().state == Flag.State.ON
+
+
+def test_a_waiting_change_that_no_longer_fits_its_flag_says_so(flag: Flag, client: Any) -> None:
+    edit_flag(flag.pk, needs_approval=True, actor=Actor.system())
+    change = schedule_change(flag.pk, None, {"serve": HALF}, reason="half", actor=actor(person("manager")))
+    Flag.objects.update(definition={"variants": {"yes": True, "no": False}, "off": "no", "serve": "yes"})
+    client.force_login(person("manager"), backend="django.contrib.auth.backends.ModelBackend")
+    for address in (
+        f"/admin/flags/flagchange/{change.pk}/change/",
+        f"/admin/approvals/approvalrequest/{ApprovalRequest.objects.get().pk}/change/",
+    ):
+        answer = client.get(address)
+        assert (answer.status_code, "It does not fit the flag as it is now" in answer.content.decode()) == (200, True)
+
+
+def test_the_page_of_a_rollout_reads_the_flags_once_however_many_steps(
+    flag: Flag, django_assert_num_queries: Any
+) -> None:
+    edit_flag(flag.pk, needs_approval=True, actor=Actor.system())
+    steps = [Step(now() + timedelta(hours=hour), 10 * hour) for hour in range(1, 6)]
+    schedule_rollout(flag.pk, "on", steps, reason="slowly", actor=actor(person("manager")))
+    asked, who = ApprovalRequest.objects.get(), SimpleNamespace(user=person("manager"))
+    visible_changes(who.user).exists()  # what the person may do is read once
+    with django_assert_num_queries(4):
+        assert len(proposal_context(asked, who)["proposals"]) == 5
+
+
+def test_what_a_flag_needs_is_asked_too(flag: Flag) -> None:
+    needed = make_flag("api", flag.environment, flag.owner)
+    edit_flag(
+        flag.pk,
+        definition={**flag.definition, "prerequisites": [{"flag": needed.key, "variants": ["on"]}]},
+        actor=Actor.system(),
+    )
+    kill(needed.pk, reason="x", actor=Actor.system())
+    assert who_changes(Flag.objects.get(pk=flag.pk), {"serve": "off"}, PEOPLE).changed == 0

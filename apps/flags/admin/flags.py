@@ -147,6 +147,7 @@ class FlagAdmin(FlagButtons, OperatingAdmin):
             value_type=given["type"],
             definition=given["definition"],
             expires_on=given["expires_on"],
+            needs_approval=given["needs_approval"],
             reason=given_reason(request),
             actor=request_actor(request),
             **{name: given[name] for name in TEXTS},

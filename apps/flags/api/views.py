@@ -147,7 +147,7 @@ class FlagViewSet(PortalReadOnlyViewSet):
     @_verb(KillInput)
     @action(detail=True, methods=["post"], url_path="bring-back")
     def bring_back(self, request: Request, pk: str) -> Response:
-        """Make a killed flag answer by its definition again. A repeat changes nothing."""
+        """Make a killed flag answer as before the kill; one that was disabled is so again. A repeat changes nothing."""
         return self._run(operations.bring_back, **self.inputs(KillInput))
 
     @_verb(ReasonInput)

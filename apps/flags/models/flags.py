@@ -51,6 +51,9 @@ class Flag(models.Model):
         default=False, help_text="a second person approves changes of what it answers; a kill is always free"
     )
     state = models.CharField(max_length=10, choices=State, default=State.ON)
+    was_disabled = models.BooleanField(
+        default=False, help_text="when it was killed: bringing it back then disables it again"
+    )
     state_reason = models.CharField(max_length=300, blank=True)
     state_changed_at = models.DateTimeField(default=now)
     state_changed_by = models.ForeignKey(
@@ -60,7 +63,7 @@ class Flag(models.Model):
     about_key = models.CharField(max_length=64, blank=True, help_text="and its key, for example an incident's id")
     version = models.PositiveIntegerField(default=1, help_text="raised by every change; the ETag")
 
-    history = TrackedHistory(excluded_fields=["version"], m2m_fields=[services])
+    history = TrackedHistory(excluded_fields=["version", "was_disabled"], m2m_fields=[services])
 
     class Meta:
         ordering: ClassVar = ["environment_id", "key"]
@@ -72,6 +75,11 @@ class Flag(models.Model):
 
     def __str__(self) -> str:
         return f"{self.key} ({self.environment})"
+
+    @property
+    def state_brought_back(self) -> Flag.State:
+        """The state in force when nobody had killed it: what bringing it back restores."""
+        return Flag.State.DISABLED if self.was_disabled else Flag.State.ON
 
 
 class FlagChange(models.Model):

@@ -53,13 +53,15 @@ def create_flag(
     definition: Any = None,
     expires_on: date | None = None,
     service_ids: Sequence[int] = (),
+    needs_approval: bool = False,
     reason: str = "",
     actor: Actor,
 ) -> Flag:
     """Make a flag that is on. Its key, environment and type of value stay as they are: programs ask for them.
 
-    Without a definition it is a plain switch, which only a boolean can be. Needs `flags.add_flag` or to lead the owning
-    team. Raises Forbidden, Conflict when the environment has this key already, and Invalid.
+    Without a definition it is a plain switch, which only a boolean can be. With `needs_approval` a second person
+    approves changes of what it answers from then on. Needs `flags.add_flag` or to lead the owning team. Raises
+    Forbidden, Conflict when the environment has this key already, and Invalid.
     """
     require_add_somewhere(actor)
     revision = lock_revision()
@@ -73,7 +75,7 @@ def create_flag(
         "blast_radius": blast_radius,
         "rollback_expectation": rollback_expectation,
     }
-    flag = Flag(key=key_of(key), environment=environment, owner=owner, **_texts(given))
+    flag = Flag(key=key_of(key), environment=environment, owner=owner, needs_approval=needs_approval, **_texts(given))
     flag.kind, flag.type, flag.expires_on = (
         _chosen("kind", kind, Flag.Kind),
         _chosen("type", value_type, Flag.Type),

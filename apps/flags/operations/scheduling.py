@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
+from django.db.models import F
+
 from apps.approvals.operations import void_for
 from apps.engine.operations import publish
 from apps.engine.timers import NewTimer, schedule_many
@@ -124,6 +126,7 @@ def withdraw_change(change_id: int, *, reason: str = "", actor: Actor) -> FlagCh
         raise Conflict(f"This change is {change.get_state_display()} already.", code="change_finished")
     was_proposed = change.state == FlagChange.State.PROPOSED
     _finish(change, FlagChange.State.WITHDRAWN)
+    _close_ranks(change)
     if was_proposed:
         void_for(proposal_subject(change), reason=reason or "It is withdrawn.", actor=actor)
     _tell(FlagChangeWithdrawn, change, reason, actor)
@@ -170,16 +173,31 @@ def _do(change: FlagChange) -> None:
         raise Forbidden(f"{author.name}, who scheduled it, has no active account any more.")
     actor = Actor.system("flags") if author is None else actor_for_user(author, "task")
     flag = Flag.objects.get(pk=change.flag_id)  # another change of this batch may have been done since
+    if _apply(flag, change, actor).version == flag.version:
+        _close_ranks(change)
+
+
+def _apply(flag: Flag, change: FlagChange, actor: Actor) -> Flag:
     wanted = change.change
     if "state" in wanted:
         verb = _verb(flag, wanted["state"], change)
         approved = {"change_id": change.pk} if verb in (enable, disable) else {}
-        verb(flag.pk, reason=change.reason, actor=actor, **approved)
-    elif "needs_approval" in wanted:
-        edit_flag(flag.pk, needs_approval=False, reason=change.reason, change_id=change.pk, actor=actor)
-    else:
-        rules = wanted["definition"] if "definition" in wanted else {**flag.definition, "serve": wanted["serve"]}
-        edit_flag(flag.pk, definition=rules, reason=change.reason, change_id=change.pk, actor=actor)
+        return verb(flag.pk, reason=change.reason, actor=actor, **approved)
+    if "needs_approval" in wanted:
+        return edit_flag(flag.pk, needs_approval=False, reason=change.reason, change_id=change.pk, actor=actor)
+    rules = wanted["definition"] if "definition" in wanted else {**flag.definition, "serve": wanted["serve"]}
+    return edit_flag(flag.pk, definition=rules, reason=change.reason, change_id=change.pk, actor=actor)
+
+
+def _close_ranks(change: FlagChange) -> None:
+    """This step of a rollout raises no version: the later ones are for one less.
+
+    Not for the flag's present version, since somebody else may have raised that, which voids what was approved.
+    """
+    if change.approval_id is not None and change.base_version is not None:
+        pending = [FlagChange.State.WAITING, FlagChange.State.PROPOSED]
+        rows = FlagChange.objects.filter(approval=change.approval_id, base_version__gt=change.base_version)
+        rows.filter(state__in=pending).update(base_version=F("base_version") - 1)
 
 
 def _verb(flag: Flag, state: str, change: FlagChange) -> Callable[..., Flag]:
@@ -189,6 +207,8 @@ def _verb(flag: Flag, state: str, change: FlagChange) -> Callable[..., Flag]:
         return disable
     if flag.state != Flag.State.KILLED:
         return enable
+    if flag.was_disabled:
+        raise Conflict(f"{flag.key} was disabled before the kill: bring it back, then enable it.", code="flag_killed")
     if flag.state_changed_at > change.created_at:
         raise Conflict(f"{flag.key} was killed since this was scheduled: bring it back by hand.", code="killed_since")
     return bring_back
@@ -213,7 +233,7 @@ def _schedule(flag: Flag, wanted: Sequence[tuple[datetime | None, Any]], reason:
         check_change(flag, change)
         row = FlagChange(flag=flag, due_at=due_or_now(due_at), change=change, reason=why, created_by=author)
         if _is_proposed(flag, change):
-            # Each step of a rollout raises the version by one, unless something else does.
+            # Each step of a rollout raises the version by one; for one that does not, see `_close_ranks`.
             row.state, row.base_version = FlagChange.State.PROPOSED, flag.version + len(made)
         row.save()
         made.append(row)

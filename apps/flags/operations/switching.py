@@ -40,6 +40,7 @@ def kill(
     if flag.state == Flag.State.KILLED:
         return flag
     flag.about_kind, flag.about_key = subject.kind, subject.key
+    flag.was_disabled = flag.state == Flag.State.DISABLED
     _switch(flag, revision, Flag.State.KILLED, FlagKilled, reason=why, about=subject, actor=actor)
     return flag
 
@@ -48,7 +49,9 @@ def kill(
 def bring_back(
     flag_id: int, *, reason: str, about: Subject | None = None, expected_version: int | None = None, actor: Actor
 ) -> Flag:
-    """Make a killed flag answer by its definition again, likewise. One that is on stays so: a repeat changes nothing.
+    """Make a killed flag answer as before the kill, likewise; a repeat changes nothing.
+
+    By its definition, that is, but one that was disabled is disabled again: a kill is no way around who enables it.
 
     The event is about what the flag had been killed for unless `about` says otherwise. Who may is as for `kill`. Raises
     also Conflict for a disabled flag, which `enable` turns on.
@@ -61,7 +64,8 @@ def bring_back(
         raise Conflict(f"{flag.key} is disabled, not killed: enable it instead.", code="flag_disabled")
     subject = subject if subject.kind else about_of(flag) or _NOTHING
     flag.about_kind, flag.about_key = "", ""
-    _switch(flag, revision, Flag.State.ON, FlagBroughtBack, reason=why, about=subject, actor=actor)
+    state, flag.was_disabled = flag.state_brought_back, False
+    _switch(flag, revision, state, FlagBroughtBack, reason=why, about=subject, actor=actor)
     return flag
 
 

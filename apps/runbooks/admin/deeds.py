@@ -14,7 +14,7 @@ from apps.flags import operations as flags
 from apps.flags.models import Flag
 from apps.flags.permissions import KILL
 from apps.flags.permissions import user_may as user_may_flag
-from apps.flags.queries import preview_kill, visible_flags
+from apps.flags.queries import answer_in_words, preview_kill, visible_flags
 from apps.incidents.models import Incident
 from apps.incidents.queries import subject_of, visible_to
 from apps.people.admin.base import request_actor
@@ -144,13 +144,14 @@ class IncidentDeeds:
         """Take a kill back."""
         _incident(request, incident_id)
         flag = _flag(request, flag_id)
+        killed, before = (answer_in_words(flag, state) for state in (Flag.State.KILLED, flag.state_brought_back))
         ask = Ask(
             title=f"Bring {flag.name} back in {flag.environment.name}?",
             action=reverse("admin:runbooks_incident_bring_back", args=[incident_id, flag_id]),
             back=_command(incident_id),
             submit="Bring it back",
             icon="toggle_on",
-            changes=(DiffRow(flag.key, "changed", "~", "changed", "false", "true"),),
+            changes=(DiffRow(flag.key, "changed", "~", "changed", killed, before),),
             facts=(("What to expect", flag.rollback_expectation),),
             reason_hint="How you know that it is safe now",
         )
@@ -158,7 +159,7 @@ class IncidentDeeds:
             request,
             ask,
             lambda given: flags.bring_back(flag_id, reason=given.reason, actor=request_actor(request)),
-            done=lambda _: f"{flag.name} is on again in {flag.environment.name}.",
+            done=lambda done: f"{flag.name} is {done.state} again in {flag.environment.name}.",
             to=lambda _: _command(incident_id),
             stays=True,
         )
