@@ -12,6 +12,7 @@ import pytest
 from django.db import connection
 from django.test import Client
 
+from apps.approvals.models import ApprovalRequest
 from apps.foundation.actor import Actor
 from apps.foundation.errors import Conflict, Forbidden, Invalid, NotFound
 from apps.foundation.redaction import MASK
@@ -23,10 +24,13 @@ from apps.runbooks.planning import make_dry_run
 from apps.runbooks.secrets import Vault, mask
 from apps.runbooks.steps.preparing import prepare
 from tests.factories import actor, bearer, named, person, superuser
+from tests.runbooks.rehearsal import begun, run
+from tests.runbooks.rehearsal import runbook as rehearsed
 from tests.runbooks.writing import PORTAL, Receiver, context, receiver, request, runbook, text_of  # noqa: F401  # a fixture
 
 pytestmark = pytest.mark.django_db
 
+ASKS = "Give {{ secret.TOKEN }} away?"
 VALUE = 'hunter2/"ünïque"\\<&>correct+horse'
 
 
@@ -169,6 +173,14 @@ def test_a_message_never_carries_a_secret_even_where_the_runbook_names_it(secret
     ready = prepare(document_of(version).steps[0], context())
     assert ready.kind.perform(ready.options, context()).state == "succeeded"
     assert Message.objects.filter(body=f"The key is {MASK}").exists()
+    assert leaks(all_columns()) == []
+
+
+def test_a_request_for_approval_never_carries_a_secret(secret: Secret) -> None:
+    execution = begun(rehearsed({"kind": "approval", "slug": "ask", "name": "Ask", "with": {"asks": ASKS}}))
+    run(execution)
+    asked = ApprovalRequest.objects.get()
+    assert (asked.title, asked.content["asks"]) == (f"Give {MASK} away?", f"Give {MASK} away?")
     assert leaks(all_columns()) == []
 
 

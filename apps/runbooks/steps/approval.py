@@ -17,6 +17,7 @@ from apps.foundation.errors import Conflict
 from apps.policies.durations import Duration, duration_text
 from apps.runbooks.models import Execution
 from apps.runbooks.queries import execution_subject
+from apps.runbooks.secrets import Vault
 from apps.runbooks.steps.base import (
     Effect,
     Options,
@@ -57,7 +58,9 @@ class Approval(StepKind):
 
     def perform(self, options: ApprovalOptions, context: StepContext) -> Outcome:
         assert context.execution_id is not None, "only an execution asks"
-        content: dict[str, Any] = {"step": context.idempotency_key, "asks": options.asks}
+        # A request is stored, and many read it: no place for a secret, whatever the runbook says.
+        asks = Vault().mask_text(options.asks)
+        content: dict[str, Any] = {"step": context.idempotency_key, "asks": asks}
         content |= {"parameters": dict(context.parameters), "targets": list(context.targets)}
         digest, subject = content_hash(content), execution_subject(context.execution_id)
         rows = ApprovalRequest.objects.filter(subject_kind=subject.kind, subject_key=subject.key, content_hash=digest)
@@ -66,13 +69,13 @@ class Approval(StepKind):
             row = request_approval(
                 subject,
                 content,
-                title=options.asks,
+                title=asks,
                 reason=context.reason,
                 team_id=_team_id(options, context.execution_id),
                 minutes=options.within // 60,
                 actor=acting(context),
             )
-            context.log(f"Asks for an approval: {options.asks}")
+            context.log(f"Asks for an approval: {asks}")
         return _outcome(row, digest)
 
     def probe(self, options: ApprovalOptions, context: StepContext) -> Outcome | None:

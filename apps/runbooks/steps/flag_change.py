@@ -11,10 +11,12 @@ from pydantic import StringConstraints, model_validator
 
 from apps.flags import operations
 from apps.flags.models import Flag
+from apps.flags.operations.approving import demands_approval
 from apps.flags.queries import answer_in_words, preview_kill
 from apps.foundation.errors import DomainError
 from apps.foundation.subjects import Subject
 from apps.incidents.queries import SUBJECT_KIND as INCIDENT
+from apps.runbooks.models import Execution, StepRun
 from apps.runbooks.steps.base import (
     Effect,
     Options,
@@ -29,7 +31,6 @@ from apps.runbooks.steps.base import (
 from apps.runbooks.templating import has_placeholder
 
 TARGET = "flag"
-_STATES = {"kill": Flag.State.KILLED, "bring_back": Flag.State.ON}
 _VERBS = {"kill": "Kills", "bring_back": "Brings back", "serve": "Changes what nobody's rule decides of"}
 _DONE = {"kill": "killed", "bring_back": "brought back", "serve": "serves something else"}
 
@@ -75,7 +76,7 @@ class FlagChange(StepKind):
             problem = f"There is no flag `{options.flag}` in `{options.environment}`."
             return Preview(text=problem, problems=[problem])
         place = f"{options.key}.{'serve' if options.do == 'serve' else 'state'}"
-        before, after = context.planned.get(place, _now(flag, options)), _goal(options)
+        before, after = context.planned.get(place, _now(flag, options)), _goal(flag, options)
         problem = _problem(flag, options)
         changes = before != after and not problem
         diff = [{"path": place, "op": "changed", "before": before, "after": after}] if changes else []
@@ -112,8 +113,6 @@ class FlagChange(StepKind):
         back: dict[str, Any] = {"flag": options.flag, "environment": options.environment, "expected": data["after"]}
         if options.do == "serve":
             return self.name, {**back, "do": "serve", "serve": data["before"]}
-        if data["before"] == Flag.State.DISABLED:
-            return None  # nothing answered before; bringing it back would switch on what nobody had on
         return self.name, {**back, "do": "bring_back" if options.do == "kill" else "kill"}
 
     def undo_told(self, options: FlagChangeOptions) -> str:
@@ -165,23 +164,38 @@ def _now(flag: Flag, options: FlagChangeOptions) -> Any:
     return flag.definition["serve"] if options.do == "serve" else str(flag.state)
 
 
-def _goal(options: FlagChangeOptions) -> Any:
-    return options.serve if options.do == "serve" else str(_STATES[options.do])
+def _goal(flag: Flag, options: FlagChangeOptions) -> Any:
+    if options.do == "serve":
+        return options.serve
+    return str(Flag.State.KILLED if options.do == "kill" else flag.state_brought_back)
 
 
 def _is_overtaken(flag: Flag, options: FlagChangeOptions, context: StepContext) -> bool:
     """Whether somebody changed the flag meanwhile, so that this would undo what they decided.
 
-    What earlier steps of the execution did counts as looked at, and a kill is right whatever has happened.
+    What earlier steps of the execution did, and sub-runbooks below them, counts as looked at. A kill is right whatever
+    has happened.
     """
     if options.expected is not None:
-        return bool(_now(flag, options) not in (options.expected, _goal(options)))
+        return bool(_now(flag, options) not in (options.expected, _goal(flag, options)))
     seen = approved(context, TARGET, options.key)
     own = (options.flag, options.environment)
-    mine = [row for row in context.outcomes.values() if (row.get("flag"), row.get("environment")) == own]
+    known = [*context.outcomes.values(), *_outcomes_below(context.execution_id)]
+    mine = [row for row in known if (row.get("flag"), row.get("environment")) == own]
     if mine:
         return options.do != "kill" and flag.version != max(row.get("version", 0) for row in mine)
     return options.do != "kill" and seen is not None and seen != _seen(flag)
+
+
+def _outcomes_below(execution_id: int | None) -> list[Mapping[str, Any]]:
+    """What steps of this kind did, and undid, in sub-runbooks of this execution; one query for each floor."""
+    found: list[Mapping[str, Any]] = []
+    above = [] if execution_id is None else [execution_id]
+    while above:
+        above = list(Execution.objects.filter(parent_step__execution__in=above).values_list("pk", flat=True))
+        runs = StepRun.objects.filter(execution__in=above, kind=FlagChange.name, state=StepRun.State.SUCCEEDED)
+        found += [outcome for outcome in runs.values_list("outcome", flat=True) if outcome]
+    return found
 
 
 def _seen(flag: Flag) -> str:
@@ -200,6 +214,8 @@ def _problem(flag: Flag, options: FlagChangeOptions) -> str:
         if unknown or not named:
             known = ", ".join(flag.definition["variants"])
             return f"{flag.key} has no variant {', '.join(unknown) or 'to serve'}; it has {known}."
+        if demands_approval(flag) and _now(flag, options) != options.serve:
+            return f"A second person must approve what {flag.key} serves in {flag.environment.name}: propose it there."
     return ""
 
 
@@ -210,7 +226,7 @@ def _told(flag: Flag, options: FlagChangeOptions, *, changes: bool) -> str:
     if options.do == "serve":
         return f"{what}: {_text(options.serve)} instead of {_text(flag.definition['serve'])}."
     if options.do == "bring_back":
-        return f"{what}: it answers {answer_in_words(flag, Flag.State.ON)} again."
+        return f"{what}: it answers {answer_in_words(flag, flag.state_brought_back)} again."
     seen = preview_kill(flag)
     services = ", ".join(row.name for row in seen.services) or "no service"
     return f"{what}: {seen.before} becomes {seen.after} for {services}. {seen.blast_radius}"
