@@ -69,7 +69,7 @@ def test_who_may_not_see_a_runbook_does_not_learn_of_it() -> None:
             verb()
 
 
-def test_a_lead_alone_reaches_no_secret_and_no_configuration_of_another_team() -> None:
+def test_a_lead_alone_reaches_no_secret_no_key_of_the_portal_and_no_configuration_of_another_team() -> None:
     core = team("Core")
     mine = held_here({"a": 1}, service_id=service("Mine", core).pk)
     theirs = held_here({"a": 1}, service_id=service("Theirs").pk)
@@ -79,6 +79,8 @@ def test_a_lead_alone_reaches_no_secret_and_no_configuration_of_another_team() -
         ({"kind": "config_restore", "with": {"document": mine.slug}}, True),
         ({"kind": "config_restore", "with": {"document": theirs.slug}}, False),
         (request("https://a.example/{{ secret.TOKEN }}"), False),
+        ({"kind": "webhook", "with": {"url": "https://a.example/", "secret": "known-to-both"}}, True),
+        ({"kind": "webhook", "with": {"url": "https://a.example/"}}, False),
     ]:
         version = operations.save_version(made.pk, text_of(step), actor=author)
         if allowed:

@@ -14,12 +14,16 @@ from apps.runbooks.operations.authoring import save_version
 from apps.runbooks.operations.executing import cancel
 from apps.runbooks.planning import make_dry_run
 from apps.runbooks.queries import due_executions
+from apps.runbooks.steps.base import Outcome
 from apps.runbooks.worker import advance, run_due
+from apps.state.models import ConfigDocument
+from apps.state.operations import edit_config
 from tests.factories import actor, incident
 from tests.runbooks.rehearsal import FAILS, MAYBE, SCRIPT, asked, begun, commander, run, runbook, step, steps_of
 from tests.runbooks.test_steps import perform
 from tests.runbooks.test_steps import step as a_step
 from tests.runbooks.writing import PORTAL, Receiver, context, receiver, text_of  # noqa: F401  # pytest finds it by its name
+from tests.state.making import again, held_here
 
 pytestmark = pytest.mark.django_db
 
@@ -188,6 +192,40 @@ def test_a_failed_sub_runbook_is_a_failed_step() -> None:
     execution.refresh_from_db()
     assert (execution.state, SCRIPT.names[-1]) == ("undone", "undo one")
     assert "no such luck" in execution.steps.get(slug="sub").error
+
+
+@pytest.mark.parametrize(
+    "options", [{"set": {"rate": 2}}, {"content": {"rate": 2}}], ids=["values", "the whole document"]
+)
+def test_what_somebody_edits_while_a_step_above_waits_is_not_overwritten_below(options: dict[str, Any]) -> None:
+    document = held_here({"rate": 1, "cap": 5})
+    below = runbook(
+        {"kind": "config_apply", "slug": "in", "name": "In", "with": {"document": document.slug, **options}}
+    )
+    SCRIPT.on("one", lambda _: _edited(document, {"rate": 9, "cap": 5}))
+    execution = begun(runbook(step("one", with_undo="yes"), sub(below)))
+    run_all()
+    execution.refresh_from_db()
+    assert (execution.state, again(document).head.content) == ("undone", {"rate": 9, "cap": 5})
+    assert "was changed after this was looked at" in execution.steps.get(slug="sub").error
+
+
+def _edited(document: ConfigDocument, content: Any) -> Outcome:
+    edit_config(document.pk, content, expected_revision=again(document).revision, note="by hand", actor=PORTAL)
+    return Outcome("succeeded")
+
+
+def test_a_sub_runbook_goes_on_from_what_an_earlier_step_changed_and_from_nothing_else() -> None:
+    below = runbook(step("in", with_target="lamp"))
+    seen: list[str] = []
+    SCRIPT.on("in", lambda known: (seen.append(known.targets[0]["before"]), Outcome("succeeded"))[1])  # type: ignore[func-returns-value]
+    for above in (step("one", with_target="lamp"), step("one")):
+        SCRIPT.target = "as approved"
+        execution = begun(runbook(above, sub(below)))
+        SCRIPT.target = "as it is now"
+        run_all()
+        assert execution.steps.get(slug="sub").state == "succeeded"
+    assert seen == ["as it is now", "as approved"]
 
 
 def test_rings_are_refused_when_they_are_saved_and_floors_beyond_the_third() -> None:

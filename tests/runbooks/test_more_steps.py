@@ -174,6 +174,15 @@ def test_until_an_instant_and_until_an_answer(receiver: Receiver) -> None:  # no
         assert perform(step("wait_until", at=at), context()).state == "succeeded"
     with pytest.raises(NotReady, match="no zone"):
         prepare(step("wait_until", at="2026-11-22T18:00:00"), context())
+    abroad = prepare(step("wait_until", at="2026-11-22T18:00:00+09:00"), context(looking=True))
+    assert "until 2026-11-22 09:00:00 UTC" in abroad.kind.preview(abroad.options, context(looking=True)).text
+
+
+@pytest.mark.parametrize("what", [{"at": "2026-11-22T18:00:00Z"}, {"url": "https://a.example/health"}])
+@pytest.mark.parametrize("beside", [{"comparison": "<"}, {"threshold": 5}, {"query": "up"}, {"labels": {"a": "b"}}])
+def test_what_would_measure_nothing_is_refused(what: dict[str, Any], beside: dict[str, Any]) -> None:
+    with pytest.raises(NotReady, match="would count for nothing"):
+        prepare(step("wait_until", **what, **beside), context())
 
 
 def test_until_a_number_holds(receiver: Receiver) -> None:  # noqa: F811

@@ -127,9 +127,9 @@ def activate_version(
     """Let dry runs and executions follow this version from now on; the runbook becomes active.
 
     Executions keep the version they began with. What is active already stays so, unchanged. Needs
-    `runbooks.change_runbook`, or to lead the owning team; only the permission suffices where the text uses a secret
-    or restores a configuration of another team. Raises NotFound, Forbidden, PreconditionFailed, InvalidRunbook where
-    today's rules no longer accept the text.
+    `runbooks.change_runbook`, or to lead the owning team; only the permission suffices where the text uses a secret or
+    the portal's signing key, or reaches for what belongs to another team. Raises NotFound, Forbidden,
+    PreconditionFailed, InvalidRunbook where today's rules no longer accept the text.
     """
     version = RunbookVersion.objects.filter(pk=version_id).first()
     if version is None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from django.db.models import QuerySet
 
 from apps.foundation.actor import Actor
 from apps.foundation.clock import now
-from apps.foundation.errors import NotFound
+from apps.foundation.errors import Invalid, NotFound
 from apps.foundation.operations import operation
 from apps.runbooks.models import Execution, StepRun
 from apps.runbooks.nesting import trail_of
-from apps.runbooks.operations.attempts import COMPENSATE
+from apps.runbooks.operations.attempts import COMPENSATE, FORWARD
 from apps.runbooks.operations.claiming import locked
 from apps.runbooks.operations.ending import reopen_to_undo
 from apps.runbooks.operations.starting import set_off
@@ -18,6 +21,8 @@ from apps.runbooks.operations.steering import cancel
 from apps.runbooks.operations.telling import log
 from apps.runbooks.planning import Looked, keep_dry_run
 from apps.runbooks.queries import CLAIMED
+
+_HAVE_RUN = (StepRun.State.SUCCEEDED, StepRun.State.FAILED, StepRun.State.UNKNOWN)
 
 
 def trail_of_step(step_key: str) -> tuple[str, ...]:
@@ -30,12 +35,13 @@ def trail_of_step(step_key: str) -> tuple[str, ...]:
 def begin_below(step_key: str, seen: Looked, *, reason: str, actor: Actor) -> Execution:
     """Begin the execution of what was looked at for a step, once for ever: a repeat is the same execution.
 
-    No approval is asked and no lock is taken: those of the uppermost execution hold for it. The caller answers for its
-    targets being among the approved ones.
+    No approval is asked and no lock is taken: those of the uppermost execution hold for it. Its steps compare with what
+    the approved plan saw, as they would if they stood in the runbook above. Raises Invalid for what nobody looked at.
     """
     run = StepRun.objects.select_for_update(of=("self",)).select_related("execution").get(idempotency_key=step_key)
     if (there := Execution.objects.filter(parent_step=run).first()) is not None:
         return there
+    targets = _as_approved(run, seen)
     dry_run = keep_dry_run(seen, incident_id=run.execution.incident_id, actor=actor)
     execution = Execution.objects.create(
         runbook=seen.version.runbook,
@@ -45,7 +51,7 @@ def begin_below(step_key: str, seen: Looked, *, reason: str, actor: Actor) -> Ex
         parent_step=run,
         parameters=dry_run.parameters,
         incident_names=dry_run.incident_names,
-        targets=dry_run.targets,
+        targets=targets,
         content_hash=dry_run.content_hash,
         state=Execution.State.READY,
         reason=reason,
@@ -55,6 +61,41 @@ def begin_below(step_key: str, seen: Looked, *, reason: str, actor: Actor) -> Ex
     log(execution, f"Step {run.position} of execution {run.execution_id} runs it.")
     set_off(execution, actor)
     return execution
+
+
+def _as_approved(run: StepRun, seen: Looked) -> list[dict[str, Any]]:
+    """The targets that the sub-runbook has now, each with what was live when the plan was approved.
+
+    So what somebody changed since then is for its steps to respect. What an earlier step of this execution changed is
+    taken as it is now. Raises Invalid for a target that the plan does not have, and for one that would become
+    something else.
+    """
+    approved = {_place(target): target for target in run.execution.targets}
+    ours = _changed_before(run)
+    found: list[dict[str, Any]] = []
+    for target in seen.plan.targets:
+        known = approved.get(_place(target))
+        if known is None:
+            raise Invalid(f"{seen.version.runbook.name} would change what nobody looked at: {target['key']}.")
+        mine = _place(target) in ours
+        if not mine and known.get("after") != target["after"]:
+            raise Invalid(
+                f"{target['key']} was changed after this was looked at: {seen.version.runbook.name} does not run."
+            )
+        found.append(target if mine else {**target, **known})
+    return found
+
+
+def _changed_before(run: StepRun) -> set[tuple[str, str]]:
+    """What the other steps of the execution that have run may have changed, by the plan."""
+    rows = run.execution.steps.filter(direction=FORWARD, state__in=_HAVE_RUN).exclude(pk=run.pk)
+    places = {row.position for row in rows if (row.outcome or {}).get("changed") is not False}
+    steps: Sequence[Mapping[str, Any]] = run.execution.dry_run.steps
+    return {_place(target) for step in steps if step["position"] in places for target in step["targets"]}
+
+
+def _place(target: Mapping[str, Any]) -> tuple[str, str]:
+    return str(target["kind"]), str(target["key"])
 
 
 def undo_below(execution_id: int, step_key: str, *, actor: Actor) -> Execution:

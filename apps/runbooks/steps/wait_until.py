@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, model_validator
@@ -17,6 +17,7 @@ from apps.runbooks.steps.metric_check import MetricCheckOptions, Unmeasured, mea
 from apps.runbooks.steps.reaching import LOOK_SECONDS, Expectation, Headers, Url, kept, place, refusal, told_answer
 
 LONGEST_SECONDS = 7 * 86_400
+_MEASURING = ("metric", "labels", "query", "comparison", "threshold")
 
 
 class WaitUntilOptions(Options):
@@ -45,9 +46,17 @@ class WaitUntilOptions(Options):
             raise ValueError("Give either `at`, an instant, or what to ask: `url` or `prometheus`.")
         if self.at is not None:
             _instant(self.at)
-        elif self.measure is not None and self.expect != Expectation():
-            raise ValueError("A number is compared; `expect` is for an answer.")
+            self._nothing_else("`at` waits for an instant", "headers", "expect", *_MEASURING)
+        elif self.metric is None and self.prometheus is None:
+            self._nothing_else("`url` alone expects an answer; a number needs `metric`", *_MEASURING)
+        elif self.measure is not None:
+            self._nothing_else("a number is compared", "expect")
         return self
+
+    def _nothing_else(self, why: str, *names: str) -> None:
+        """What would be left unread is a mistake: whoever wrote it believes that it counts."""
+        if beside := sorted(self.model_fields_set.intersection(names)):
+            raise ValueError(f"{', '.join(f'`{name}`' for name in beside)} would count for nothing: {why}.")
 
     @property
     def measure(self) -> MetricCheckOptions | None:
@@ -66,7 +75,7 @@ class WaitUntilOptions(Options):
     def told(self) -> str:
         """The condition for people."""
         if self.at is not None:
-            return f"{_instant(self.at):%Y-%m-%d %H:%M:%S} UTC"
+            return f"{_instant(self.at).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
         if self.measure is not None:
             return f"{self.measure.told()}, at {place(self.address)}"
         return f"{place(self.address)} answers as it should ({self.expect.told()})"

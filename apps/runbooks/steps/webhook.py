@@ -83,6 +83,9 @@ class Webhook(StepKind):
             return Outcome("failed", data=data, error=fault, maybe_done=answer.status in _UNDECIDED)
         return Outcome("succeeded", data=data)
 
+    def beyond(self, options: Mapping[str, Any], owner_id: int) -> str:
+        return "" if options.get("secret") else "it signs with the portal's own key"
+
     def told(self, intent: Mapping[str, Any], data: Mapping[str, Any]) -> list[tuple[str, str]]:
         asked = [("Request", f"POST {told_place(intent['url'])}, signed")] if "url" in intent else []
         return [*asked, *told_answer(data)]
