@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.test import Client
+from asgiref.sync import async_to_sync
+from django.test import AsyncClient, Client
 from django.urls import reverse
 
 from apps.demo.world.folk import DUPED, Folk
@@ -19,7 +20,7 @@ from apps.runbooks.looking import collisions
 from apps.runbooks.steps import kind
 from apps.runbooks.steps.base import Outcome, StepContext
 from apps.state.entities import operations
-from apps.state.entities.models import EntityRestore, Snapshot
+from apps.state.entities.models import EntityRestore, Snapshot, SnapshotDiff
 from apps.state.entities.operations.working import run_due
 from tests import factories
 from tests.state.herd import Herd, compared, planned, player, running, source_of, taken, worked
@@ -90,6 +91,26 @@ def test_the_export_holds_what_the_filter_finds_and_no_formula(herd: Herd, manag
     diff = compared(before, taken(before.source))
     rows = list(csv.reader(io.StringIO(text(manager.get(page("snapshotdiff_csv", diff.pk) + "?id=%3D*")))))
     assert rows[1:] == [["'=cmd", "changed", "gold", "1", "-5", "1", "2"]]
+
+
+def test_the_export_is_streamed_and_refuses_what_it_cannot_tell(herd: Herd, manager: Client) -> None:
+    before = taken(source_of(herd))
+    herd.change("p000003", gold=1)
+    diff = compared(before, taken(before.source))
+    address = page("snapshotdiff_csv", diff.pk)
+    assert manager.get(address + "?delta=much").status_code == 302
+    waiting = AsyncClient()
+    waiting.cookies = manager.cookies
+
+    async def read() -> tuple[bool, str]:
+        answer = await waiting.get(address)
+        return answer.is_async, b"".join([part async for part in answer]).decode()
+
+    is_async, lines = async_to_sync(read)()
+    assert is_async
+    assert lines.splitlines()[1] == "p000003,changed,gold,103,1,1,2"
+    SnapshotDiff.objects.update(state="running")
+    assert manager.get(address).status_code == 302
 
 
 def test_a_viewer_may_look_and_do_nothing(herd: Herd, client: Client) -> None:

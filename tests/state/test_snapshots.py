@@ -202,6 +202,21 @@ def test_filters_find_what_they_say_and_tell_the_scope(changed: SnapshotDiff, ch
     assert (found.total, sum(found.ops.values())) == (len(ids), len(ids))
 
 
+def test_a_place_behind_many_others_is_found_and_what_is_cut_may_fit(herd: Herd) -> None:
+    before = taken(source_of(herd))
+    herd.change("p000003", zoo=1)
+    herd.change("p000004", **{f"k{number:04}": number for number in range(300)}, zoo=1)
+    herd.change("p000005", **{f"k{number:04}": "x" * 400 for number in range(500)}, zoo=1)
+    diff = compared(before, taken(before.source))
+    found = look(diff, Filter(path="zoo"))
+    assert [(each["id"], each.get("may_fit", False)) for each in found.entries] == [
+        ("p000003", False), ("p000004", False), ("p000005", True),
+    ]  # fmt: skip
+    assert (found.total, found.may_fit, look(diff, Filter(path="k0001")).total) == (2, 1, 2)
+    with pytest.raises(Invalid, match="p000005 differs at more places"):
+        operations.plan_restore_of_diff(diff.pk, Filter(path="zoo"), actor=PORTAL)
+
+
 def test_pages_of_a_diff_follow_each_other(changed: SnapshotDiff) -> None:
     first = look(changed, Filter(), limit=2)
     second = look(changed, Filter(), after=first.last_id, limit=2)

@@ -16,6 +16,8 @@ from apps.state.entities.models import DiffChunk, SnapshotDiff
 from apps.state.entities.packing import Damaged, chunks_from, inflated, unpacked
 
 MOST_PLACES = 100
+"""How many places of an entity are shown at once."""
+_MOST_PLACES_BYTES = 128 * 1024  # of one entity, beyond its first hundred places
 MOST_FIELDS = 500
 LONGEST_VALUE = 500
 OTHER = "(other places)"
@@ -86,11 +88,27 @@ def entry(before: Any, after: Any) -> Entry | None:
         "before_version": before["version"] if before else None,
         "after_version": after["version"] if after else None,
         "change_count": len(changes),
-        "changes": [
-            {**change, "before": _short(change["before"]), "after": _short(change["after"])}
-            for change in changes[:MOST_PLACES]
-        ],
+        "changes": _kept(changes),
     }
+
+
+def _kept(changes: list[Entry]) -> list[Entry]:
+    """The places as a diff stores them: all, until they are too many bytes. Some hundred always fit."""
+    found: list[Entry] = []
+    size = 0
+    for change in changes:
+        kept = {**change, "before": _short(change["before"]), "after": _short(change["after"])}
+        if len(found) >= MOST_PLACES:
+            size += len(orjson.dumps(kept))
+            if size > _MOST_PLACES_BYTES:
+                break
+        found.append(kept)
+    return found
+
+
+def is_cut(found: Entry) -> bool:
+    """Whether a stored entry lacks places that differ, so that a filter can't tell for sure that it does not fit."""
+    return int(found["change_count"]) > len(found["changes"])
 
 
 def _short(value: Any) -> Any:
@@ -153,12 +171,17 @@ class Filter:
         return ", ".join(parts) or "all that differ"
 
     def fitting(self, found: Entry) -> Entry | None:
-        """The entry with those of its places that fit; None when it does not."""
+        """The entry with those of its places that fit; None when it does not.
+
+        With `may_fit` none of those that are stored fits, but not all are stored.
+        """
         if (self.op and found["op"] != self.op) or (self.id and not globbed(self.id, found["id"])):
             return None
         if not self.path and self.delta is None:
             return found
         changes = [change for change in found["changes"] if self._fits(change)]
+        if not changes and is_cut(found):
+            return {**found, "changes": [], "may_fit": True}
         return {**found, "changes": changes, "change_count": len(changes)} if changes else None
 
     def _fits(self, change: Entry) -> bool:
@@ -191,10 +214,11 @@ def globbed(pattern: str, text: str) -> bool:
 
 @dataclass(slots=True)
 class Looked:
-    """What a filter finds: a page of entries, and the scope of all that fit."""
+    """What a filter finds: a page of entries, and the scope of all that fit; apart from them how many more may."""
 
     entries: list[Entry] = field(default_factory=list)
     total: int = 0
+    may_fit: int = 0
     ops: Counter[str] = field(default_factory=Counter)
     fields: Counter[str] = field(default_factory=Counter)
     last_id: str = ""
@@ -220,13 +244,16 @@ def look(diff: SnapshotDiff, chosen: Filter, *, after: str = "", limit: int = 50
     for found in walk(diff, chosen, after=after if chosen.is_empty else ""):
         if found["id"] > after:
             if len(result.entries) < limit:
-                result.entries.append(found)
+                result.entries.append({**found, "changes": found["changes"][:MOST_PLACES]})
                 result.last_id = found["id"]
             else:
                 result.has_more = True
         if chosen.is_empty:  # the scope of everything is stored
             if result.has_more:
                 break
+            continue
+        if found.get("may_fit"):
+            result.may_fit += 1
             continue
         result.total += 1
         result.ops[found["op"]] += 1

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from itertools import islice
 from typing import Any
 from urllib.parse import urlencode
 
+from asgiref.sync import sync_to_async
 from django.contrib import admin, messages
+from django.core.handlers.asgi import ASGIRequest
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.template.response import TemplateResponse
@@ -24,6 +27,8 @@ from apps.state.entities.permissions import RESTORE, may
 from apps.state.entities.queries import visible_diffs
 
 _MOST_FIELDS = 12
+_LINES_AT_ONCE = 500
+_UNKNOWN: Entry = {"path": "(may also fit: it differs at more places than are kept)", "before": None, "after": None}
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _HEAD = ("id", "change", "place", "before", "after", "version_before", "version_after")
 
@@ -73,8 +78,17 @@ class SnapshotDiffAdmin(JobAdmin):
     def csv_view(self, request: HttpRequest, object_id: int) -> HttpResponse | StreamingHttpResponse:
         """Everything that the filter finds, a line for each place, streamed."""
         row = self.known(request, object_id)
-        chosen = FilterForm(request.GET or None).chosen()
-        answer = StreamingHttpResponse(csv_lines(row, chosen), content_type="text/csv; charset=utf-8")
+        form = FilterForm(request.GET)
+        problem = "" if form.is_valid() else "The filter can't be read: correct it first."
+        if row.state != SnapshotDiff.State.DONE:
+            problem = "The two snapshots are still being compared, or could not be: there is nothing to export."
+        if problem:
+            self.message_user(request, problem, messages.ERROR)
+            return self.go_to_row(request, str(object_id))
+        lines = csv_lines(row, form.chosen())
+        # Under ASGI a plain iterator would be read to its end before the first byte leaves.
+        content = _by_parts(lines) if isinstance(request, ASGIRequest) else lines
+        answer = StreamingHttpResponse(content, content_type="text/csv; charset=utf-8")
         name = f"{row.before.source.slug}-{row.before.number}-{row.after.number}.csv"
         answer["Content-Disposition"] = f'attachment; filename="{name}"'
         return answer
@@ -109,11 +123,22 @@ class _Line:
         return text
 
 
+async def _by_parts(lines: Iterator[str]) -> AsyncIterator[str]:
+    """The same lines, some hundred at a time, for a server that must not wait for the database."""
+    while part := await sync_to_async(lambda: "".join(islice(lines, _LINES_AT_ONCE)))():
+        yield part
+
+
 def csv_lines(diff: SnapshotDiff, chosen: Filter) -> Iterator[str]:
-    """The lines of the export. What a spreadsheet would take for a formula gets an apostrophe before it."""
+    """The lines of the export. What a spreadsheet would take for a formula gets an apostrophe before it.
+
+    An entity of which it is not known whether it fits has a line that says so.
+    """
     writer = csv.writer(_Line())
     yield str(writer.writerow(_HEAD))
     for entry in walk(diff, chosen):
+        if entry.get("may_fit"):
+            yield str(writer.writerow([_cell(value) for value in _row(entry, _UNKNOWN)]))
         for change in entry["changes"]:
             yield str(writer.writerow([_cell(value) for value in _row(entry, change)]))
 

@@ -125,13 +125,18 @@ class DiffEntrySerializer(serializers.Serializer[Any]):
     before_version = serializers.JSONField(allow_null=True)
     after_version = serializers.JSONField(allow_null=True)
     change_count = serializers.IntegerField(help_text="`changes` holds at most 100 of them")
+    may_fit = serializers.SerializerMethodField(help_text="not all its places are kept, and none of those fits")
     changes = PlaceSerializer(many=True)
+
+    def get_may_fit(self, entry: dict[str, Any]) -> bool:
+        return bool(entry.get("may_fit"))
 
 
 class DiffPageSerializer(serializers.Serializer[Any]):
     """A page of what a filter finds, and the scope of all of it."""
 
     total = serializers.IntegerField(help_text="entities that fit")
+    may_fit = serializers.IntegerField(help_text="entities that may also fit: not all their places are kept")
     ops = serializers.DictField(child=serializers.IntegerField())
     fields_count = serializers.DictField(source="fields", child=serializers.IntegerField())
     entries = DiffEntrySerializer(many=True)

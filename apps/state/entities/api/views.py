@@ -194,6 +194,7 @@ class SnapshotDiffViewSet(_EntityViewSet):
         found = look(self.row, chosen, after=after, limit=limit)
         body = {
             "total": found.total,
+            "may_fit": found.may_fit,
             "ops": dict(found.ops),
             "fields": dict(found.fields),
             "entries": found.entries,

@@ -54,7 +54,10 @@ def plan_restore(
 def plan_restore_of_diff(
     diff_id: int, chosen: Filter, *, reason: str = "", effect_key: str = "", actor: Actor
 ) -> EntityRestore:
-    """The same for all entities of a diff that a filter finds: they go back to the diff's first snapshot."""
+    """The same for all entities of a diff that a filter finds: they go back to the diff's first snapshot.
+
+    Raises Invalid where it can't be told of one whether it fits, too.
+    """
     diff = SnapshotDiff.objects.select_related("before__source").filter(pk=diff_id).first()
     if diff is None:
         raise NotFound("There is no such diff.")
@@ -63,6 +66,9 @@ def plan_restore_of_diff(
         raise Conflict("The two snapshots are still being compared.", code="diff_not_done")
     ids: list[str] = []
     for found in walk(diff, chosen):
+        if found.get("may_fit"):
+            sentence = f"{found['id']} differs at more places than a diff keeps, so it is not known whether it fits."
+            raise Invalid(f"{sentence} Restore by id.", fields={"filter": [sentence]})
         ids.append(found["id"])
         if len(ids) > MOST_RESTORED:
             break
