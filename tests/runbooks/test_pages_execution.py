@@ -10,6 +10,7 @@ import pytest
 from apps.approvals.operations import refuse
 from apps.foundation.clock import now
 from apps.runbooks import steps as registry
+from apps.runbooks.admin.next_deed import next_deed
 from apps.runbooks.models import Execution, LogLine, StepRun
 from tests.factories import actor, named
 from tests.runbooks.page_world import (
@@ -67,6 +68,13 @@ def test_at_work_it_polls_each_second_and_stops_when_it_is_over(here: World) -> 
     assert "hx-trigger" not in live
     assert "within target" in live
     assert "1 of 1 steps done" in live
+
+
+def test_a_failure_after_what_is_to_stay_asks_nobody_for_repairs() -> None:
+    done, undone = StepRun(direction="forward", state="succeeded"), StepRun(direction="compensate", state="failed")
+    failed = Execution(state=Execution.State.FAILED)
+    assert next_deed(failed, [done], steers=True).title == "It failed, and what had been done stays"
+    assert "they need a person" in next_deed(failed, [done, undone], steers=True).text
 
 
 def test_it_names_who_asked_who_allowed_and_who_started(here: World) -> None:

@@ -79,6 +79,10 @@ def next_deed(execution: Execution, steps: Sequence[StepRun], *, steers: bool) -
         return _for_a_person(state, steps, steers=steers)
     if state == Execution.State.CANCELLED and execution.started_at is not None:
         return NextDeed("Cancelled", "What had been done was taken back: see the steps.", "block", "calm")
+    if state == Execution.State.FAILED and all(step.direction == StepRun.Direction.FORWARD for step in steps):
+        # As after a kill: what the runbook does not undo stands on purpose, and wants no repair.
+        text = "The runbook undoes none of it: read below what stands."
+        return NextDeed("It failed, and what had been done stays", text, "error", "danger")
     title, text, icon, tone = _SENTENCES[state]
     return NextDeed(title, text, icon, tone)
 
