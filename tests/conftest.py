@@ -97,7 +97,7 @@ def _turn(item: pytest.Item) -> int:
     running in the thread, in which no other test can start one."""
     if item.get_closest_marker("e2e") or item.get_closest_marker("services"):
         return len(LONGEST) + 2
-    if item.get_closest_marker("browser"):
+    if item.get_closest_marker("browser") or item.get_closest_marker("javascript"):
         return len(LONGEST) + 1
     file = item.nodeid.partition("::")[0]
     return next((place for place, name in enumerate(LONGEST) if file.endswith(name)), len(LONGEST))
