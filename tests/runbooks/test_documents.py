@@ -156,7 +156,8 @@ def test_every_example_of_the_documentation_is_good() -> None:
     steps = [yaml.safe_load(block) for block in blocks if block.startswith("kind:")]
     assert {step["kind"] for step in steps} == {found.name for found in SHIPPED}
     assert problems_of(blocks[0]) == []
-    parameters = {"properties": {"world": {"enum": ["http://127.0.0.1:8900"]}, "queue": {"type": "string"}}}
+    named = {name: {"type": "string"} for name in ("queue", "player")}
+    parameters = {"properties": {"world": {"enum": ["http://127.0.0.1:8900"]}, **named}}
     before = {"slug": "restore", "kind": "config_restore", "with": {"document": "economy"}}
     for step in steps:
         assert problems_of(text_of(dict(before), step, parameters=parameters)) == [], step
