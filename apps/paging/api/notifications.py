@@ -79,7 +79,6 @@ class FindingSerializer(serializers.Serializer[Finding]):
     rule = serializers.IntegerField(help_text="counts from 1; 0 is no rule in particular")
 
 
-@extend_schema_serializer(many=False)
 class NotificationRulesSerializer(serializers.Serializer[User]):
     """How one person is notified. Empty lists are the default: every usable address at once."""
 
