@@ -19,6 +19,7 @@ from apps.runbooks.models import RunbookVersion
 from apps.runbooks.names import name_findings
 from apps.runbooks.parameters import schema_findings
 from apps.runbooks.templating import has_placeholder
+from apps.runbooks.timing import span_text
 
 MOST_STEPS = 50
 MOST_SHOWN = 50
@@ -68,7 +69,11 @@ class Condition(RunbookModel):
 
 
 class Step(RunbookModel):
-    """One step as it was written. Seconds everywhere. It is skipped unless all of `when` holds."""
+    """One step as it was written. Seconds everywhere. It is skipped unless all of `when` holds.
+
+    `timeout` ends one attempt; `target` ends nothing, it is what the whole step, with every attempt and wait, is
+    measured against.
+    """
 
     slug: Slug
     name: Annotated[str, StringConstraints(min_length=1, max_length=200)]
@@ -83,6 +88,7 @@ class Step(RunbookModel):
     probe: Probe | None = None
     compensate: Literal["auto", "none"] | Compensation = "auto"
     estimate: Duration | None = None
+    target: Annotated[Duration, Field(ge=1)] | None = None
 
 
 class Document(RunbookModel):
@@ -184,6 +190,7 @@ def _checked(text: str) -> tuple[YamlDocument, Document | None, list[Problem]]:
     # One wrong step hides nothing in the others.
     steps = dict(_readable_steps(yaml.value))
     problems += [yaml.problem(finding.where, finding.message) for finding in _findings(yaml.value, steps)]
+    problems += [yaml.problem(finding.where, finding.message) for finding in _target_findings(document)]
     for where, kind, options in _all_options(steps):
         if registry.known(kind):
             problems += model_problems(yaml, where, option_errors(kind, options))
@@ -222,6 +229,17 @@ def _findings(value: dict[str, Any], steps: Mapping[int, Step]) -> Iterator[Find
             done = {**earlier, step.slug: step.kind}
             yield from name_findings(step.compensate.with_, step.compensate.kind, place, schema, done)
         yield from _flow_findings(value, index, step, schema, earlier)
+
+
+def _target_findings(document: Document | None) -> Iterator[Finding]:
+    """The steps together may take no longer than the runbook promises: one of both could not be kept."""
+    if document is None or document.target is None:
+        return
+    together = sum(step.target or 0 for step in document.steps)
+    if together > document.target:
+        promised = span_text(document.target)
+        told = f"The targets of the steps make up {span_text(together)}, more than the runbook's own of {promised}."
+        yield Finding(("target",), told)
 
 
 def _flow_findings(

@@ -34,7 +34,10 @@ class Started(ExecutionEvent):
 
 @dataclass(frozen=True)
 class StepFinished(ExecutionEvent):
-    """A step, or the undoing of one (`direction` compensate), succeeded or failed for good."""
+    """A step, or the undoing of one (`direction` compensate), succeeded or failed for good.
+
+    `pace` is how it kept its target: met, missed, or empty where it has none.
+    """
 
     kind: ClassVar[str] = "runbooks.step_finished"
     step_id: int
@@ -45,6 +48,9 @@ class StepFinished(ExecutionEvent):
     state: str
     error: str
     attempts: int
+    took_milliseconds: int
+    target_seconds: int
+    pace: str
 
 
 @dataclass(frozen=True)

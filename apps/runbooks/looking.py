@@ -32,6 +32,7 @@ def look_at(step: Step, position: int, context: StepContext, vault: Vault) -> di
         "problems": [*seen.problems, *undo_problems],
         "targets": seen.targets,
         "estimate_seconds": seen.estimate_seconds if step.estimate is None else step.estimate,
+        "target_seconds": step.target,
         "timeout_seconds": step.timeout,
         "retries": step.retries,
         "on_failure": step.on_failure if isinstance(step.on_failure, str) else f"go to {step.on_failure.go_to}",

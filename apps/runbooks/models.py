@@ -230,6 +230,11 @@ class StepRun(models.Model):
         UNKNOWN = "unknown", "unknown"
         SKIPPED = "skipped", "skipped"
 
+    class Pace(models.TextChoices):
+        UNMEASURED = "", "no target"
+        MET = "met", "met"
+        MISSED = "missed", "missed"
+
     execution = models.ForeignKey(Execution, on_delete=models.CASCADE, related_name="steps")
     position = models.PositiveSmallIntegerField(help_text="the step's place in the runbook, from 1")
     direction = models.CharField(max_length=10, choices=Direction, default=Direction.FORWARD)
@@ -251,6 +256,9 @@ class StepRun(models.Model):
     due_at = models.DateTimeField(null=True, blank=True, help_text="when a wait ends, or the next attempt may begin")
     progress = models.PositiveSmallIntegerField(default=0, help_text="per cent")
     error = models.TextField(blank=True)
+    target_seconds = models.PositiveIntegerField(
+        null=True, blank=True, help_text="how long it may take, as its text said when it began; empty: no target"
+    )
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
 
@@ -264,6 +272,21 @@ class StepRun(models.Model):
 
     def __str__(self) -> str:
         return f"{self.position}. {self.name}"
+
+    @property
+    def took_seconds(self) -> float | None:
+        """From its first attempt to its end, waits and repeats counted; None for one that has not begun or ended."""
+        if self.started_at is None or self.finished_at is None:
+            return None
+        return (self.finished_at - self.started_at).total_seconds()
+
+    @property
+    def pace(self) -> Pace:
+        """Against its target, once it is over. A step that failed has missed it, however soon it did."""
+        if self.target_seconds is None or self.took_seconds is None or self.state == self.State.SKIPPED:
+            return self.Pace.UNMEASURED
+        kept = self.state == self.State.SUCCEEDED and self.took_seconds <= self.target_seconds
+        return self.Pace.MET if kept else self.Pace.MISSED
 
 
 class LogLine(models.Model):

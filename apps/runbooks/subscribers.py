@@ -17,6 +17,7 @@ from apps.runbooks.events import Finished
 from apps.runbooks.models import Execution, StepRun
 from apps.runbooks.operations.deciding import note_decision
 from apps.runbooks.queries import EXECUTION
+from apps.runbooks.timing import span_text
 from apps.state.events import ConfigRestored
 from apps.state.models import ConfigVersion
 
@@ -52,7 +53,19 @@ def _step_finished(event: Payload) -> str:
     if event["direction"] == "compensate":
         done = event["state"] == "succeeded"
         return f"{place} undone: {name}" if done else f"{place} could not be undone: {name}{_because(event['error'])}"
-    return f"{place}: {name}" if event["state"] == "succeeded" else f"{place} failed: {name}{_because(event['error'])}"
+    return (
+        f"{place}: {name}{_paced(event)}"
+        if event["state"] == "succeeded"
+        else f"{place} failed: {name}{_because(event['error'])}"
+    )
+
+
+def _paced(event: Payload) -> str:
+    """Events from before steps had targets lack these fields."""
+    if not event.get("pace"):
+        return ""
+    took, target = span_text(event["took_milliseconds"] / 1000), duration_text(event["target_seconds"])
+    return f" (took {took} · target {target}: {event['pace']})"
 
 
 def _waiting(event: Payload) -> str:

@@ -33,6 +33,8 @@ from apps.runbooks.admin.showing import (
 from apps.runbooks.documents import InvalidRunbook, document_of
 from apps.runbooks.models import Execution, LogLine, StepRun
 from apps.runbooks.permissions import user_may_steer
+from apps.runbooks.timing import running_seconds, target_text
+from apps.runbooks.timing import span_text as step_span
 
 MOST_LINES = 200
 MOST_RAW = 4000
@@ -60,6 +62,8 @@ class StepRow:
     progress: int
     attempts: int
     took: str
+    target: str
+    pace: str
     error: str
     outcome: str
     told: tuple[tuple[str, str], ...]
@@ -125,7 +129,7 @@ def execution_view(execution: Execution, request: HttpRequest) -> ExecutionView:
     runs = list(execution.steps.order_by("order"))
     lines = list(LogLine.objects.filter(execution=execution).order_by("-id")[: MOST_LINES + 1])
     steers = user_may_steer(user, execution)
-    rows = [_step(run, execution, steers=steers) for run in runs]
+    rows = [_step(run, execution, at, steers=steers) for run in runs]
     incident = execution.incident
     key = [execution.pk]
     return ExecutionView(
@@ -167,10 +171,20 @@ def _poll_seconds(execution: Execution) -> int:
     return 1 if execution.state in Execution.AT_WORK else 5
 
 
-def _step(run: StepRun, execution: Execution, *, steers: bool) -> StepRow:
+def took_text(run: StepRun, running: float | None) -> str:
+    """How long it took, or is at work by now."""
+    if run.state == StepRun.State.SKIPPED:
+        return ""
+    if running is not None:
+        return f"{span_text(running)} so far"
+    return "" if run.took_seconds is None else f"took {step_span(run.took_seconds)}"
+
+
+def _step(run: StepRun, execution: Execution, at: datetime, *, steers: bool) -> StepRow:
     settles = steers and run.state == StepRun.State.UNKNOWN
     finishes = steers and run.state == StepRun.State.WAITING and run.kind == "manual"
-    took = (run.finished_at - run.started_at).total_seconds() if run.finished_at and run.started_at else None
+    running = running_seconds(run, at)
+    late = running is not None and run.target_seconds is not None and running > run.target_seconds
     is_undo = run.direction == StepRun.Direction.COMPENSATE
     key = [execution.pk, run.pk]
     return StepRow(
@@ -183,7 +197,9 @@ def _step(run: StepRun, execution: Execution, *, steers: bool) -> StepRow:
         is_current=run.state in {StepRun.State.RUNNING, StepRun.State.WAITING, StepRun.State.UNKNOWN},
         progress=run.progress if run.state in {StepRun.State.RUNNING, StepRun.State.WAITING} else 0,
         attempts=run.attempts,
-        took="" if took is None else span_text(took) if took >= 1 else "under 1 s",
+        took=took_text(run, running),
+        target=target_text(run),
+        pace="late" if late else run.pace.value,
         error=run.error,
         outcome="" if (told := _told(run)) else _outcome(run),
         told=told,

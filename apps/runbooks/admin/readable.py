@@ -42,6 +42,7 @@ class StepRow:
     title: str
     what: str
     time: str
+    target: str
     tries: str
     on_failure: str
     undo: str
@@ -106,6 +107,7 @@ def _step(step: Step, position: int) -> StepRow:
         title=kind.title if kind else step.kind,
         what=f"{condition_text(step)} {kind.readable(step.with_) if kind else ''}".strip(),
         time=duration_text(step.timeout),
+        target=duration_text(step.target) if step.target else "",
         tries=tries,
         on_failure=_on_failure(step),
         undo=_undo(step),

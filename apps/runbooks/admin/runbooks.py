@@ -230,6 +230,7 @@ def _runbook_page(request: HttpRequest, page: RunbookAdmin, object_id: str) -> H
     versions = RunbookVersion.objects.filter(runbook=runbook).defer("text", "content").order_by("-number")
     executions = visible_executions(user).filter(runbook=runbook).select_related("incident", "runbook_version")
     seen = readable(active) if active else None
+    fared = statistics_of(runbook)
     context = {
         **page.admin_site.each_context(request),
         "title": runbook.name,
@@ -237,7 +238,8 @@ def _runbook_page(request: HttpRequest, page: RunbookAdmin, object_id: str) -> H
         "runbook": runbook,
         "active": active,
         "readable": seen,
-        "statistics": statistics_of(runbook).rows(),
+        "statistics": fared.rows(),
+        "paces": fared.steps,
         "checklist": checklist_of(runbook, seen.document) if seen and seen.document else [],
         "review_due_at": review_due_at(runbook, seen.document) if seen else None,
         "versions": versions,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from apps.incidents.admin.showing import Tone, span_text
+from apps.policies.durations import duration_text
 from apps.runbooks import steps as registry
 from apps.runbooks.models import Execution, StepRun
 
@@ -84,6 +85,7 @@ class PlannedStep:
     changes: tuple[DiffRow, ...]
     problems: tuple[str, ...]
     estimate: str
+    target: str
     on_failure: str
     undo: str
     undo_request: RequestView | None
@@ -164,6 +166,7 @@ def planned_steps(steps: Sequence[Mapping[str, Any]]) -> tuple[PlannedStep, ...]
             changes=diff_rows(step.get("diff") or ()),
             problems=tuple(str(problem) for problem in step.get("problems") or ()),
             estimate=span_text(float(step["estimate_seconds"])) if step.get("estimate_seconds") else "",
+            target=duration_text(int(step["target_seconds"])) if step.get("target_seconds") else "",
             on_failure=str(step.get("on_failure", "")),
             undo=_undo(step.get("undo")),
             undo_request=_request((step.get("undo") or {}).get("request")),

@@ -25,6 +25,12 @@ class StepRunSerializer(serializers.ModelSerializer[StepRun]):
 
     intent = serializers.JSONField(read_only=True, allow_null=True, help_text="what was about to be done")
     outcome = serializers.JSONField(read_only=True, allow_null=True, help_text="what came of it")
+    took_seconds = serializers.FloatField(
+        read_only=True, allow_null=True, help_text="with every attempt and wait; null until it is over"
+    )
+    pace = serializers.ChoiceField(
+        StepRun.Pace.choices, read_only=True, help_text="how it kept its target; empty: it has none, or is not over"
+    )
 
     class Meta:
         model = StepRun
@@ -49,6 +55,9 @@ class StepRunSerializer(serializers.ModelSerializer[StepRun]):
             "error",
             "started_at",
             "finished_at",
+            "took_seconds",
+            "target_seconds",
+            "pace",
         )
         read_only_fields = fields
 

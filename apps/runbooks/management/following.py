@@ -120,7 +120,7 @@ def follow(execution_id: int, say: Callable[[str], None], ask: Callable[[str], b
             for below in at_work_below(execution_id).values_list("pk", flat=True):
                 advanced |= advance(below)
             reporter.tell()
-            execution = Execution.objects.select_related("runbook").get(pk=execution_id)
+            execution = Execution.objects.select_related("runbook", "runbook_version").get(pk=execution_id)
             if execution.state in Execution.FINAL or execution.state == Execution.State.UNKNOWN:
                 return execution
             if interrupt.asked:

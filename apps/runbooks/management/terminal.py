@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from apps.policies.durations import duration_text
+from apps.runbooks.documents import document_of
 from apps.runbooks.models import DryRun, Execution, LogLine, StepRun
+from apps.runbooks.timing import timing_text
 
 _LONGEST_VALUE = 200
 _SIGNS = {"changed": "~", "added": "+", "removed": "-"}
@@ -22,6 +24,8 @@ def dry_run_lines(dry_run: DryRun) -> Iterator[str]:
     for step in dry_run.steps:
         yield f"  {step['position']}. {step['name']} ({step['title']})"
         yield f"     {step['text']}"
+        if step.get("target_seconds"):
+            yield f"     Target: {duration_text(step['target_seconds'])}"
         for change in step["diff"]:
             yield f"     {_change(change)}"
         if step["undo"]:
@@ -60,8 +64,19 @@ def _place(step: StepRun | None) -> str:
 
 
 def ending(execution: Execution) -> str:
-    """The last line: how it ended, and how long it took."""
+    """The last lines: every step with how long it took and its target, then how it ended."""
     began = execution.started_at or execution.requested_at
     took = int(((execution.finished_at or began) - began).total_seconds())
     label = Execution.State(execution.state).label
-    return f"{label} after {took // 60} min {took % 60} s. {execution.state_detail}".rstrip()
+    target = document_of(execution.runbook_version).target
+    kept = "met" if execution.state == Execution.State.SUCCEEDED and took <= (target or 0) else "missed"
+    against = f" (target {duration_text(target)}: {kept})" if target else ""
+    last = f"{label} after {took // 60} min {took % 60} s{against}. {execution.state_detail}".rstrip()
+    return "\n".join([*_step_lines(execution), last])
+
+
+def _step_lines(execution: Execution) -> Iterator[str]:
+    for run in execution.steps.order_by("order"):
+        undoing = "undo " if run.direction == StepRun.Direction.COMPENSATE else ""
+        timing = timing_text(run) or StepRun.State(run.state).label
+        yield f"  {undoing}{run.position}. {run.name}: {timing}"

@@ -18,6 +18,7 @@ from apps.runbooks.operations.claiming import keep
 from apps.runbooks.operations.ending import begin_undoing, finish_forward, finish_undoing
 from apps.runbooks.operations.telling import call_for_help, log, tell, write_to_those_concerned
 from apps.runbooks.steps.base import Outcome
+from apps.runbooks.timing import timing_text
 
 EXECUTE_TASK = "runbooks.execute_step"
 EXECUTE_QUEUE = "executions"
@@ -151,6 +152,8 @@ def tell_finished(execution: Execution, run: StepRun, actor: Actor) -> None:
         execution_id=execution.pk, runbook=execution.runbook.name,
         step_id=run.pk, position=run.position, steps=execution.steps.filter(direction=FORWARD).count(),
         name=run.name, direction=run.direction, state=run.state, error=run.error, attempts=run.attempts,
+        took_milliseconds=round((run.took_seconds or 0) * 1000),
+        target_seconds=run.target_seconds or 0, pace=run.pace.value,
     )  # fmt: skip
     tell(execution, event, actor)
 
@@ -160,7 +163,8 @@ def _close(execution: Execution, run: StepRun, state: str, actor: Actor) -> None
     run.state, run.outcome_at, run.finished_at, run.due_at = state, at, at, None
     run.save()
     done = state == StepRun.State.SUCCEEDED
-    log(execution, "Done." if done else f"Failed: {run.error}", step=run, level="info" if done else "error")
+    timing = f" It {timing_text(run)}." if run.pace else ""
+    log(execution, f"Done.{timing}" if done else f"Failed: {run.error}", step=run, level="info" if done else "error")
     tell_finished(execution, run, actor)
 
 

@@ -163,7 +163,7 @@ def set_off(execution: Execution, actor: Actor) -> None:
         StepRun.objects.create(
             execution=execution, position=place, order=place, direction=FORWARD,
             slug=step.slug, name=step.name, kind=step.kind,
-            idempotency_key=step_key(execution, place, step.slug),
+            idempotency_key=step_key(execution, place, step.slug), target_seconds=step.target,
         )  # fmt: skip
     keep(
         execution, state=Execution.State.RUNNING, state_detail="",
