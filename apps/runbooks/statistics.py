@@ -10,7 +10,7 @@ from statistics import mean, median
 from django.db.models import Max
 
 from apps.foundation.clock import now
-from apps.policies.durations import duration_text, parse_duration
+from apps.policies.durations import parse_duration
 from apps.runbooks.documents import REVIEW_SECONDS, Document
 from apps.runbooks.models import DryRun, Execution, Runbook, StepRun
 from apps.runbooks.timing import span_text
@@ -37,7 +37,7 @@ class StepPace:
 
     @property
     def target(self) -> str:
-        return duration_text(self.target_seconds)
+        return span_text(self.target_seconds)
 
     @property
     def usual(self) -> str:

@@ -64,7 +64,7 @@ def _paced(event: Payload) -> str:
     """Events from before steps had targets lack these fields."""
     if not event.get("pace"):
         return ""
-    took, target = span_text(event["took_milliseconds"] / 1000), duration_text(event["target_seconds"])
+    took, target = span_text(event["took_milliseconds"] / 1000), span_text(event["target_seconds"])
     return f" (took {took} · target {target}: {event['pace']})"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from apps.policies.durations import duration_text
 from apps.runbooks.models import StepRun
 
 _SHORTEST = 0.1
@@ -25,7 +24,7 @@ def span_text(seconds: float) -> str:
 
 def target_text(run: StepRun) -> str:
     """Its target, "30 s"; empty without one."""
-    return "" if run.target_seconds is None else duration_text(run.target_seconds)
+    return "" if run.target_seconds is None else span_text(run.target_seconds)
 
 
 def timing_text(run: StepRun) -> str:

@@ -12,6 +12,7 @@ from apps.runbooks import steps as registry
 from apps.runbooks.conditions import condition_text
 from apps.runbooks.documents import Compensation, Document, GoTo, InvalidRunbook, Step, document_of
 from apps.runbooks.models import RunbookVersion
+from apps.runbooks.timing import span_text
 
 _LIMITS = (
     ("at least", "minimum"),
@@ -107,7 +108,7 @@ def _step(step: Step, position: int) -> StepRow:
         title=kind.title if kind else step.kind,
         what=f"{condition_text(step)} {kind.readable(step.with_) if kind else ''}".strip(),
         time=duration_text(step.timeout),
-        target=duration_text(step.target) if step.target else "",
+        target=span_text(step.target) if step.target else "",
         tries=tries,
         on_failure=_on_failure(step),
         undo=_undo(step),

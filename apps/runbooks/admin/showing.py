@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from apps.incidents.admin.showing import Tone, span_text
-from apps.policies.durations import duration_text
 from apps.runbooks import steps as registry
+from apps.runbooks import timing
 from apps.runbooks.models import Execution, StepRun
 
 # state -> icon (a name of Material Symbols) and tone
@@ -166,7 +166,7 @@ def planned_steps(steps: Sequence[Mapping[str, Any]]) -> tuple[PlannedStep, ...]
             changes=diff_rows(step.get("diff") or ()),
             problems=tuple(str(problem) for problem in step.get("problems") or ()),
             estimate=span_text(float(step["estimate_seconds"])) if step.get("estimate_seconds") else "",
-            target=duration_text(int(step["target_seconds"])) if step.get("target_seconds") else "",
+            target=timing.span_text(int(step["target_seconds"])) if step.get("target_seconds") else "",
             on_failure=str(step.get("on_failure", "")),
             undo=_undo(step.get("undo")),
             undo_request=_request((step.get("undo") or {}).get("request")),

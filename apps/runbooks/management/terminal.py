@@ -9,7 +9,7 @@ from typing import Any
 from apps.policies.durations import duration_text
 from apps.runbooks.documents import document_of
 from apps.runbooks.models import DryRun, Execution, LogLine, StepRun
-from apps.runbooks.timing import timing_text
+from apps.runbooks.timing import span_text, timing_text
 
 _LONGEST_VALUE = 200
 _SIGNS = {"changed": "~", "added": "+", "removed": "-"}
@@ -25,7 +25,7 @@ def dry_run_lines(dry_run: DryRun) -> Iterator[str]:
         yield f"  {step['position']}. {step['name']} ({step['title']})"
         yield f"     {step['text']}"
         if step.get("target_seconds"):
-            yield f"     Target: {duration_text(step['target_seconds'])}"
+            yield f"     Target: {span_text(step['target_seconds'])}"
         for change in step["diff"]:
             yield f"     {_change(change)}"
         if step["undo"]:
@@ -70,7 +70,7 @@ def ending(execution: Execution) -> str:
     label = Execution.State(execution.state).label
     target = document_of(execution.runbook_version).target
     kept = "met" if execution.state == Execution.State.SUCCEEDED and took <= (target or 0) else "missed"
-    against = f" (target {duration_text(target)}: {kept})" if target else ""
+    against = f" (target {span_text(target)}: {kept})" if target else ""
     last = f"{label} after {took // 60} min {took % 60} s{against}. {execution.state_detail}".rstrip()
     return "\n".join([*_step_lines(execution), last])
 

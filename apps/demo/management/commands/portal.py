@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import gc
+import json
 import os
 import socket
 import sys
@@ -64,9 +65,11 @@ class Command(BaseCommand):
         connections.close_all()
         gc.freeze()  # nothing of what is loaded needs to be taken apart at the end, which would take its time
         _forget_old_rings()
+        environ = _environment()
+        _tell_other_terminals(lock, environ)
         supervisor = Supervisor(
             children(),
-            environ=_environment(),
+            environ=environ,
             folder=settings.BASE_DIR,
             logs=settings.DATA_DIR / "logs",
             verbose=settings.LOG_LEVEL == "DEBUG",
@@ -182,6 +185,15 @@ def _environment() -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         "MALLOC_ARENA_MAX": "2",
     }
+
+
+def _tell_other_terminals(lock: IO[str], environ: dict[str, str]) -> None:
+    """Leave in the locked file where everything listens; `manage.py` reads it. No secrets."""
+    names = ("HOST", "PORT", "PUBLIC_URL", "WORLD_URL", "DEMO", "EGRESS_ALLOW")
+    lock.seek(0)
+    lock.truncate()
+    json.dump({name: environ[name] for name in names}, lock)
+    lock.flush()
 
 
 def _is_ready() -> bool:
