@@ -259,6 +259,7 @@ def logging_config(level: str, form: str) -> dict[str, Any]:
             "celery": {"level": "WARNING"},
             "kombu": {"level": "WARNING"},
             "httpx": {"level": "WARNING"},
+            "httpcore": {"level": "WARNING"},  # its lines of DEBUG hold the headers of answers
             "apps": {"level": level},
         },
     }

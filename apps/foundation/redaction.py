@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 MASK = "•••"
@@ -23,8 +24,27 @@ def redact_text(text: str) -> str:
     return _SECRET_TEXTS.sub(lambda found: (found.group("scheme") or "") + MASK, text)
 
 
+class _Opened:
+    """The texts that this process has unsealed and may not write down, longest first."""
+
+    texts: tuple[str, ...] = ()
+
+
+def keep_out_of_logs(texts: Iterable[str]) -> None:
+    """From now on `redact_line` masks these texts, in this process, instead of those that were named before.
+
+    Whoever unseals credentials says so here, for a library may log them or raise with them in its message.
+    """
+    _Opened.texts = tuple(sorted(texts, key=len, reverse=True))
+
+
 def redact_line(line: str) -> str:
-    """A line of a log, with its traces, also without the tokens of links; a repeat changes nothing more."""
+    """A line of a log, with its traces, also without the tokens of links and without what this process has unsealed.
+
+    A repeat changes nothing more.
+    """
+    for text in _Opened.texts:
+        line = line.replace(text, MASK)
     return _LINKS.sub(lambda found: found.group("path") + MASK, redact_text(line))
 
 

@@ -6,8 +6,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+from django.db import Error as DatabaseError
+
 from apps.runbooks.conditions import condition_text, skip_reason
 from apps.runbooks.documents import Compensation, Step
+from apps.runbooks.faults import log_raised, said
 from apps.runbooks.secrets import Vault
 from apps.runbooks.steps.base import Preview, StepContext
 from apps.runbooks.steps.preparing import NotReady, Prepared, prepare, prepare_compensation, preview
@@ -51,6 +54,10 @@ def _previewed(step: Step, context: StepContext, vault: Vault) -> tuple[Prepared
         seen = preview(prepared, context)
     except NotReady as error:
         return None, Preview(text=error.problems[0], problems=error.problems)
+    except DatabaseError:
+        raise
+    except Exception as error:  # noqa: BLE001  # a kind may fail in any way: that is a problem of its step, told without secrets
+        return None, _raised(step, error, vault)
     return prepared, replace(seen, text=f"{condition_text(step)} {seen.text}".strip())
 
 
@@ -58,6 +65,23 @@ def _look_at_undoing(
     step: Step, prepared: Prepared | None, context: StepContext, vault: Vault
 ) -> tuple[dict[str, Any] | None, list[str]]:
     """What would undo the step once it is done, and what is wrong with that."""
+    try:
+        return _undoing(step, prepared, context, vault)
+    except DatabaseError:
+        raise
+    except Exception as error:  # noqa: BLE001  # the same as above
+        return None, [f"its undoing: {problem}" for problem in _raised(step, error, vault).problems]
+
+
+def _raised(step: Step, error: Exception, vault: Vault) -> Preview:
+    log_raised(f"Looking at step {step.slug}", error, vault)
+    problem = said(error, vault)
+    return Preview(text=problem, problems=[problem])
+
+
+def _undoing(
+    step: Step, prepared: Prepared | None, context: StepContext, vault: Vault
+) -> tuple[dict[str, Any] | None, list[str]]:
     if isinstance(step.compensate, Compensation):
         name = step.compensate.name or f"Undo: {step.name}"
         try:

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, quote_plus, urlsplit
 
-from apps.foundation.redaction import MASK, redact
+from apps.foundation.redaction import MASK, keep_out_of_logs, redact
 from apps.people.crypto import Unreadable, unseal
 from apps.runbooks.models import Secret
 from apps.runbooks.templating import Unknown
@@ -35,6 +35,7 @@ class Vault:
                 self._unreadable.add(name)
         forms = {form for value in self._values.values() for form in _forms(value)}
         self._forms = sorted(forms, key=len, reverse=True)
+        keep_out_of_logs(self._forms)
 
     def resolve(self, name: str) -> str:
         """The text of a secret. Raises Unknown where there is none, or where its key is gone."""

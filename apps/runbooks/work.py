@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import logging
-import traceback
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from django.db import Error as DatabaseError
 
 from apps.foundation.clock import now
-from apps.foundation.redaction import redact_text
 from apps.runbooks.conditions import skip_reason
+from apps.runbooks.faults import said
 from apps.runbooks.models import Execution, StepRun
 from apps.runbooks.operations.attempts import context_of, probe_of, ready, step_of
 from apps.runbooks.operations.claiming import Claim, keep, lease_length, this_worker
@@ -20,8 +18,6 @@ from apps.runbooks.records import storable
 from apps.runbooks.secrets import Vault
 from apps.runbooks.steps.base import Effect, StepContext
 from apps.runbooks.steps.preparing import NotReady, Prepared
-
-logger = logging.getLogger(__name__)
 
 MOST_LOST = 10
 """So many workers may die with a step before it counts as the step's own fault."""
@@ -122,20 +118,3 @@ def _intent(work: Work) -> dict[str, Any]:
     kept: dict[str, Any] = storable(work.vault.mask(told))
     known = {"effect": work.effect, "idempotent": work.idempotent, "lost": work.lost_count}
     return {**kept, **known}
-
-
-def said(error: Exception | str, vault: Vault) -> str:
-    """What went wrong, in words that hold no secrets."""
-    if isinstance(error, str):
-        text = error
-    elif isinstance(error, NotReady):
-        text = " ".join(error.problems)
-    else:
-        text = getattr(error, "message", "") or f"{type(error).__name__}: {error}"
-    return str(storable(vault.mask_text(redact_text(str(text)))))[:2000]
-
-
-def log_raised(what: str, error: Exception, vault: Vault) -> None:
-    """The traceback goes to the log of the process, without secrets."""
-    trace = "".join(traceback.format_exception(error))
-    logger.warning("%s raised.\n%s", what, vault.mask_text(redact_text(trace)))

@@ -19,6 +19,7 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 from apps.engine.operations import report_fault
 from apps.foundation.actor import Actor, acting
 from apps.foundation.clock import now
+from apps.runbooks.faults import log_raised, said
 from apps.runbooks.models import Execution, StepRun
 from apps.runbooks.operations.claiming import (
     WORKER,
@@ -37,7 +38,7 @@ from apps.runbooks.records import Notebook, storable
 from apps.runbooks.secrets import Vault
 from apps.runbooks.steps.base import Outcome, StepContext
 from apps.runbooks.steps.preparing import Prepared
-from apps.runbooks.work import Work, log_raised, look_at, said, take
+from apps.runbooks.work import Work, look_at, take
 
 logger = logging.getLogger(__name__)
 

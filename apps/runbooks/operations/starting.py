@@ -13,7 +13,7 @@ from apps.approvals.queries import require_approved
 from apps.foundation.actor import Actor
 from apps.foundation.checking import checked_text
 from apps.foundation.clock import now
-from apps.foundation.errors import Conflict, NotFound, PreconditionFailed
+from apps.foundation.errors import Conflict, Invalid, NotFound, PreconditionFailed
 from apps.foundation.operations import operation
 from apps.people.queries import user_of
 from apps.runbooks.documents import document_of
@@ -26,6 +26,7 @@ from apps.runbooks.operations.telling import log, tell
 from apps.runbooks.permissions import no_such_execution, require_execute, require_steer
 from apps.runbooks.planning import Plan, approved_content, look
 from apps.runbooks.queries import execution_subject, visible_dry_runs
+from apps.runbooks.secrets import Vault
 
 MAX_REASON = 2000
 _BEFORE_START = (Execution.State.AWAITING_APPROVAL, Execution.State.READY)
@@ -260,5 +261,10 @@ def _check_dry_run(dry_run: DryRun) -> None:
 
 
 def checked_reason(reason: str, *, required: bool = False) -> str:
-    """`reason` without blanks around it. Invalid when it is missing though required, too long, or has a NUL."""
-    return checked_text(reason, "reason", most=MAX_REASON, required=required)
+    """`reason` without blanks around it. Invalid when it is missing though required, too long, or has a NUL, and for
+    one with the text of a secret: it is stored, and many read it."""
+    found = checked_text(reason, "reason", most=MAX_REASON, required=required)
+    if found and Vault().holds(found):
+        sentence = "It holds the text of a secret: take it out, for many read it."
+        raise Invalid(f"reason: {sentence}", code="secret_in_text", fields={"reason": [sentence]})
+    return found

@@ -110,8 +110,9 @@ class StepKind(ABC):
     """One kind of step. It has no state of its own; everything comes with the options and the context.
 
     `url_fields` are options in which values are quoted as in an address; `outcome_fields` are what later steps may
-    name as `{{ steps.<slug>.<field> }}` (a name also opens what lies below it). With `undo_waiting` a wait that is
-    given up is undone as a success is; with `undo_failed` so is a failure whose outcome has data.
+    name as `{{ steps.<slug>.<field> }}` (a name also opens what lies below it). `written_fields` are options that
+    end in rows which others read, so that no secret may stand in them. With `undo_waiting` a wait that is given up is
+    undone as a success is; with `undo_failed` so is a failure whose outcome has data.
     """
 
     name: ClassVar[str]
@@ -119,6 +120,7 @@ class StepKind(ABC):
     options: ClassVar[type[BaseModel]]
     url_fields: ClassVar[tuple[str, ...]] = ()
     outcome_fields: ClassVar[tuple[str, ...]] = ()
+    written_fields: ClassVar[tuple[str, ...]] = ()
     undo_waiting: ClassVar[bool] = False
     undo_failed: ClassVar[bool] = False
 

@@ -65,6 +65,7 @@ class ConfigApply(StepKind):
     title = "Apply a configuration"
     options = ConfigApplyOptions
     outcome_fields = ("document", "changed", "version", "before_version", "before", "after")
+    written_fields = ("set", "content", "note")
 
     def effect(self, options: ConfigApplyOptions) -> Effect:
         document = document_by_slug(options.document)

@@ -91,6 +91,9 @@ def _prepared(
         rendered = render(options, resolver(context, vault.resolve), url_fields=kind.url_fields)
     except Unknown as error:
         raise NotReady([vault.mask_text(str(error))]) from error
+    held = [name for name in kind.written_fields if vault.holds(rendered.get(name))]
+    if held:
+        raise NotReady([f"{name}: it holds the text of a secret, and others read what is written." for name in held])
     try:
         checked: BaseModel = kind.options.model_validate(rendered)
     except ValidationError as error:
