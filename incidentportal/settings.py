@@ -55,6 +55,7 @@ EGRESS_ALLOW = env.hosts("EGRESS_ALLOW", default=[urlsplit(WORLD_URL).netloc] if
 # Environments, by slug, in which a second person approves what changes a flag's answers.
 FLAG_APPROVAL_ENVIRONMENTS = env.listing("FLAG_APPROVAL_ENVIRONMENTS", default=[])
 FLAG_STALE_DAYS = env.number("FLAG_STALE_DAYS", default=30, least=1, most=3650)  # after which a flag may be one
+EXPOSURE_DAYS = env.number("EXPOSURE_DAYS", default=90, least=1, most=3650)  # kept after the end of an experiment
 FLAG_ORIGINS = env.origins("FLAG_ORIGINS")  # whose pages may ask for flags from the browser
 WEBHOOK_ALLOW_PRIVATE = env.flag("WEBHOOK_ALLOW_PRIVATE", default=False)
 APPRISE_SCHEMES = env.listing("APPRISE_SCHEMES", default=[])  # more of Apprise's services that people may use

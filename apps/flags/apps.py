@@ -16,6 +16,7 @@ class FlagsConfig(AppConfig):
         from apps.engine.registry import Invariant, register_invariant, register_timer_kind
         from apps.flags import experiment_queries, previews, queries, subscribers, timers
         from apps.flags.operations.reporting import keep_reporting
+        from apps.flags.operations.retaining import keep_sweeping
         from apps.foundation.subjects import SubjectKind, register_subject
 
         register_subject(SubjectKind(queries.FLAG, queries.flag_titles, queries.flag_url, queries.visible_flag_keys))
@@ -34,5 +35,6 @@ class FlagsConfig(AppConfig):
         register_display(queries.CHANGE, "flags/approval.html", previews.proposal_context)
         subscribers.register()
         register_invariant(Invariant("the report on stale flags is to come", keep_reporting))
-        for kind in (timers.KIND, timers.STALE_KIND, timers.HELD_KIND, timers.RATIO_KIND):
+        register_invariant(Invariant("the sweep of exposures is to come", keep_sweeping))
+        for kind in (timers.KIND, timers.STALE_KIND, timers.LEDGER_KIND, timers.HELD_KIND, timers.RATIO_KIND):
             register_timer_kind(kind)

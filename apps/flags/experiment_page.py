@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import QuerySet
@@ -15,8 +16,10 @@ from apps.flags.experiment_queries import (
     epochs_of,
     percents_of,
     ratio_figures,
+    summary_of,
     with_reason_shown,
 )
+from apps.flags.experiment_review import ExperimentReview, review_experiment
 from apps.flags.experiments.epochs import EVENLY, killed_in
 from apps.flags.experiments.slots import SLOTS, sizes
 from apps.flags.experiments.statistics import Totals
@@ -57,6 +60,8 @@ class ExperimentPage:
     guardrails: list[GuardrailLine]
     epochs: list[tuple[AllocationEpoch, str]]
     proposed: list[str]
+    review: ExperimentReview | None
+    swept_at: datetime | None
 
 
 def experiment_page(experiment: Experiment, user: User | AnonymousUser) -> ExperimentPage:
@@ -91,6 +96,8 @@ def experiment_page(experiment: Experiment, user: User | AnonymousUser) -> Exper
         guardrails=[_line(guardrail) for guardrail in guardrails],
         epochs=[(row, _epoch_words(row)) for row in _rows(experiment, user)],
         proposed=[name for name in breached if name not in killed and name != experiment.fallback],
+        review=review_experiment(experiment) if experiment.state == Experiment.State.DRAFT else None,
+        swept_at=kept.made_at if (kept := summary_of(experiment)) is not None else None,
     )
 
 

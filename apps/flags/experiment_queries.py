@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
@@ -19,7 +19,7 @@ from apps.flags.experiments.epochs import EVENLY, Epoch, killed_in, place_of
 from apps.flags.experiments.killing import without
 from apps.flags.experiments.slots import SLOTS, Ranges, beyond, joined, sizes, slot_of, variant_at
 from apps.flags.experiments.statistics import chi_squared, chi_squared_p
-from apps.flags.models import AllocationEpoch, Experiment, Exposure, Flag
+from apps.flags.models import AllocationEpoch, Experiment, Exposure, Flag, Guardrail, LedgerSummary
 from apps.flags.queries import SEEN_EVERYWHERE_SECONDS, visible_flags
 from apps.foundation.errors import Conflict, Invalid
 from apps.foundation.subjects import Subject, visible_subjects
@@ -63,6 +63,36 @@ def visible_experiment_keys(user: Any) -> QuerySet[Any, Any]:
     return rows.annotate(text_key=Cast("pk", CharField())).values_list("text_key", flat=True)
 
 
+# --- what a second person approves ---
+
+_GUARDED_BY = ("metric", "kind", "worse", "against", "threshold", "sensitivity", "alpha")
+
+
+def start_of(experiment: Experiment) -> dict[str, Any]:
+    """The change that its start is, written out: all that decides who gets what, and what guards them. One query."""
+    return {
+        "start": {
+            "experiment": experiment.key,
+            "fallback": experiment.fallback,
+            "percents": experiment.percents,
+            "traffic": experiment.traffic,
+            "salt": experiment.salt,
+            "auto_kill": experiment.auto_kill,
+            "guardrails": list(experiment.guardrails.order_by("metric").values(*_GUARDED_BY)),
+        }
+    }
+
+
+def shares_of(experiment: Experiment, percents: Mapping[str, float], traffic: float) -> dict[str, Any]:
+    """The change that other shares for newcomers are, written out."""
+    return {"shares": {"experiment": experiment.key, "percents": dict(percents), "traffic": traffic}}
+
+
+def has_guardrails(key: str | None) -> bool:
+    """Whether anything watches the experiment with this text key."""
+    return bool(key) and str(key).isdecimal() and Guardrail.objects.filter(experiment_id=int(str(key))).exists()
+
+
 # --- placing people ---
 
 
@@ -99,7 +129,12 @@ class Enrolled:
 
 
 def enrolled(experiment: Experiment, epochs: Sequence[Epoch]) -> Enrolled:
-    """Counted in the database; people of a variant whose enrolled were split evenly are read one by one."""
+    """Counted in the database; people of a variant whose enrolled were split evenly are read one by one.
+
+    Once the ledger is swept, what it said in the end.
+    """
+    if (kept := summary_of(experiment)) is not None:
+        return Enrolled(dict(kept.enrolled), kept.unplanned)
     rows = Exposure.objects.filter(experiment=experiment).order_by().values_list("variant", "epoch")
     found: Counter[str] = Counter()
     unplanned = 0
@@ -111,6 +146,13 @@ def enrolled(experiment: Experiment, epochs: Sequence[Epoch]) -> Enrolled:
         elif (place := place_of(0, variant, epoch, epochs)) is not None:
             found[place] += count
     return Enrolled(dict(found), unplanned)
+
+
+def summary_of(experiment: Experiment) -> LedgerSummary | None:
+    """What is kept of its ledger, where that is swept; asked only of those that have ended."""
+    if experiment.state != Experiment.State.ENDED:
+        return None
+    return LedgerSummary.objects.filter(experiment=experiment).first()
 
 
 def _was_split(variant: str, enrolled_in: int, epochs: Sequence[Epoch]) -> bool:
@@ -284,8 +326,10 @@ def ratio_figures(experiment: Experiment, epochs: Sequence[Epoch]) -> RatioFigur
     """Pearson's chi-squared of first exposures against slots, summed over the epochs; one query.
 
     Of a later epoch only the slots count that none before it used: in the others some are enrolled already, and not
-    alike many for each variant.
+    alike many for each variant. Once the ledger is swept, what it said in the end.
     """
+    if (kept := summary_of(experiment)) is not None:
+        return RatioFigures(kept.ratio_count, kept.ratio_statistic, kept.ratio_freedom, kept.ratio_p_value)
     fresh = _fresh(epochs)
     if not fresh:
         return RatioFigures(0, 0.0, 0, 1.0)

@@ -11,6 +11,8 @@ from typing import Any
 
 from apps.approvals.models import ApprovalRequest
 from apps.flags.evaluation.definitions import read_definition
+from apps.flags.experiments.plan import Plan
+from apps.flags.experiments.slots import allot
 from apps.flags.models import Flag, FlagChange, Segment
 from apps.flags.plans import read_plans
 from apps.flags.queries import DEFAULT_ANSWER, change_in_words, visible_changes
@@ -86,15 +88,33 @@ class _Surroundings:
         self.segments = dict(Segment.objects.values_list("key", "definition"))
         self.plans = read_plans(environment_id=flag.environment_id)
 
-    def snapshot(self, row: Row) -> Snapshot:
-        """Compiled with this row in its flag's place; what has no say in its answers is left out."""
+    def snapshot(self, row: Row, change: Mapping[str, Any] | None = None) -> Snapshot:
+        """Compiled with this row in its flag's place; what has no say in its answers is left out.
+
+        With a change that starts its experiment, or gives newcomers other shares, as if that were done.
+        """
+        place = (row.environment, row.key)
+        plans, planned = self.plans, _planned(self.plans.get(place), change or {})
+        if planned is not None:
+            plans = {**plans, place: planned}
         rows, found, needed = {**self.rows, row.key: row}, {}, [row.key]
         while needed:
             key = needed.pop()
             if key in rows and key not in found:
                 found[key] = rows[key]
                 needed += _needed_by(rows[key])
-        return Snapshot(0, [row.environment], found.values(), self.segments, self.plans)
+        return Snapshot(0, [row.environment], found.values(), self.segments, plans)
+
+
+def _planned(plan: Plan | None, change: Mapping[str, Any]) -> Plan | None:
+    """What people would be placed by; whoever is held stays so, since only newcomers get other shares."""
+    if "start" in change:
+        found = change["start"]
+        return Plan(found["experiment"], 1, found["salt"], allot(found["percents"], found["traffic"]))
+    if "shares" in change and plan is not None:
+        found = change["shares"]
+        return plan._replace(epoch=plan.epoch + 1, ranges=allot(found["percents"], found["traffic"]))
+    return plan
 
 
 def _needed_by(row: Row) -> list[str]:
@@ -111,7 +131,7 @@ def _who_changes(
     now_row = around.rows[flag.key]
     row_then = _changed(now_row, change)
     read_definition(flag.type, row_then.definition)
-    before, after = around.snapshot(now_row), around.snapshot(row_then)
+    before, after = around.snapshot(now_row), around.snapshot(row_then, change)
     moves: Counter[tuple[str, str]] = Counter()
     examples: list[Example] = []
     for context in asked:
@@ -173,7 +193,10 @@ def proposal_shown(row: FlagChange, around: _Surroundings | None = None) -> dict
 
 def _lines(flag: Flag, change: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The definition's lines that would go and come, marked as a diff marks them."""
-    after = _changed(Row("", flag.key, flag.state, 0, definition=flag.definition), change).definition
-    old, new = (as_yaml(each).splitlines() for each in (flag.definition, after))
+    before: Any = flag.definition
+    after: Any = _changed(Row("", flag.key, flag.state, 0, definition=flag.definition), change).definition
+    if is_about := change.keys() & {"start", "shares"}:
+        before, after = {}, change[is_about.pop()]
+    old, new = (as_yaml(each).splitlines() if each else [] for each in (before, after))
     found = list(difflib.unified_diff(old, new, lineterm="", n=2))[2:]
     return [({"+": "new", "-": "old"}.get(line[:1], "same"), line) for line in found if not line.startswith("@@")]

@@ -223,18 +223,29 @@ def visible_change_keys(user: Any) -> QuerySet[Any, Any]:
 def change_in_words(change: FlagChange) -> str:
     """What will happen, for a table."""
     wanted = change.change
-    if "needs_approval" in wanted:
-        return "Nobody need approve its changes any more."
     if "state" in wanted:
         return {"on": "It is switched on.", "killed": "It is killed.", "disabled": "It is disabled."}[wanted["state"]]
-    if "definition" in wanted:
-        return "Its rules are replaced."
-    serve = wanted["serve"]
+    if "serve" in wanted:
+        return f"Whom no rule meets gets {_served_in_words(wanted['serve'])}."
+    if "start" in wanted:
+        return f"The experiment {wanted['start']['experiment']} starts: {_shares_in_words(wanted['start'])}."
+    if "shares" in wanted:
+        shares = wanted["shares"]
+        return f"Newcomers of the experiment {shares['experiment']} get {_shares_in_words(shares)}."
+    return "Its rules are replaced." if "definition" in wanted else "Nobody need approve its changes any more."
+
+
+def _served_in_words(serve: Any) -> str:
     if isinstance(serve, str):
-        return f"Whom no rule meets gets {serve}."
+        return serve
     total = sum(each["weight"] for each in serve["split"]) or 1
     parts = (f"{each['variant']} for {each['weight'] * 100 / total:g} %" for each in serve["split"])
-    return f"Whom no rule meets gets {', '.join(parts)}."
+    return ", ".join(parts)
+
+
+def _shares_in_words(found: Mapping[str, Any]) -> str:
+    parts = ", ".join(f"{name} {percent:g} %" for name, percent in found["percents"].items())
+    return parts if found["traffic"] == 100 else f"{parts} of {found['traffic']:g} % of all"  # noqa: PLR2004  # all
 
 
 # --- segments ---

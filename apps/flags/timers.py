@@ -13,6 +13,7 @@ from apps.flags.operations.approving import CHANGE_TIMER
 from apps.flags.operations.experiments import RATIO_TIMER
 from apps.flags.operations.exposing import hold_late, look_at_ratios
 from apps.flags.operations.reporting import STALE_TIMER, report_stale
+from apps.flags.operations.retaining import LEDGER_TIMER, sweep_ledgers
 from apps.flags.operations.scheduling import do_changes
 from apps.foundation.clock import now
 
@@ -51,6 +52,20 @@ STALE_KIND = TimerKind(
     lock=lambda keys: {key: Locked(None, 1) for key in keys},
     exists=set,
     fire=fire_report,
+    queue="bulk",
+)
+
+
+def fire_ledger(due: Sequence[DueTimer]) -> None:
+    """One round, however many are due."""
+    sweep_ledgers()
+
+
+LEDGER_KIND = TimerKind(
+    name=LEDGER_TIMER,
+    lock=lambda keys: {key: Locked(None, 1) for key in keys},
+    exists=set,
+    fire=fire_ledger,
     queue="bulk",
 )
 

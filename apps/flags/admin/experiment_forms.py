@@ -171,3 +171,29 @@ class GuardrailForm(BaseDialogForm):
         widget=UnfoldAdminDecimalFieldWidget(), help_text="a harm of this size beyond it is found soonest"
     )
     reason = forms.CharField(max_length=MAX_REASON, required=False, widget=UnfoldAdminTextInputWidget())
+
+
+class OnGuardrail(OnExperiment):
+    """Which of its guardrails, and why."""
+
+    field_order: Any = ("guardrail", "reason")
+    guardrail = forms.ChoiceField(widget=UnfoldAdminSelectWidget())
+
+    def prepare(self) -> None:
+        rows = self.experiment.guardrails.order_by("metric") if self.experiment is not None else []
+        self.fields["guardrail"].choices = [(str(row.pk), row.metric) for row in rows]
+
+
+class GuardrailEditForm(OnGuardrail):
+    """What is to be watched otherwise; what is left empty stays."""
+
+    field_order = ("guardrail", "worse", "against", "threshold", "sensitivity", "alpha", "reason")
+    worse = forms.ChoiceField(
+        choices=[("", "as it is"), *Guardrail.Worse.choices], required=False, widget=UnfoldAdminSelectWidget()
+    )
+    against = forms.ChoiceField(
+        choices=[("", "as it is"), *Guardrail.Against.choices], required=False, widget=UnfoldAdminSelectWidget()
+    )
+    threshold = forms.FloatField(required=False, widget=UnfoldAdminDecimalFieldWidget())
+    sensitivity = forms.FloatField(required=False, widget=UnfoldAdminDecimalFieldWidget())
+    alpha = forms.FloatField(required=False, widget=UnfoldAdminDecimalFieldWidget())

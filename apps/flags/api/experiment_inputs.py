@@ -145,6 +145,32 @@ class GuardrailInput(InputSerializer):
     reason = _reason(required=False, allow_blank=True)
 
 
+@extend_schema_serializer(
+    examples=[OpenApiExample("A narrower limit", value={"threshold": 1.05, "reason": "reviewed"})]
+)
+class GuardrailEditInput(InputSerializer):
+    """What of a guardrail may change, and why; what is not given stays. Metric and kind stay as they are."""
+
+    worse = serializers.ChoiceField(Guardrail.Worse.choices, required=False)
+    against = serializers.ChoiceField(Guardrail.Against.choices, required=False)
+    threshold = serializers.FloatField(required=False)
+    sensitivity = serializers.FloatField(required=False)
+    alpha = serializers.FloatField(required=False)
+    reason = _reason(required=True)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if "reason" not in attrs:  # a partial serializer asks for nothing by itself
+            raise Invalid("Say why.", fields={"reason": ["This field is required."]})
+        return attrs
+
+
+@extend_schema_serializer(examples=[OpenApiExample("Wrong metric", value={"reason": "it counts retries"})])
+class GuardrailRemovalInput(InputSerializer):
+    """Why it is watched no more."""
+
+    reason = _reason()
+
+
 class GuardrailSampleInput(InputSerializer):
     """Of a mean `count`, `sum` and `sum_squares`; of a rate `trials` and `successes`."""
 

@@ -9,7 +9,6 @@ import django_filters
 from django.db.models import QuerySet
 from django.utils.functional import cached_property
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -22,17 +21,24 @@ from apps.flags.api.experiment_inputs import (
     ExperimentInput,
     ExperimentStartInput,
     ExposuresInput,
+    GuardrailEditInput,
     GuardrailInput,
+    GuardrailRemovalInput,
     GuardrailSamplesInput,
     KillVariantInput,
     ReallocationInput,
 )
+from apps.flags.api.experiment_serializers import (
+    ExperimentReviewSerializer,
+    ExperimentSerializer,
+    FiguresSerializer,
+    GuardrailSerializer,
+    TakenSerializer,
+    VariantKillPreviewSerializer,
+)
 from apps.flags.experiment_queries import (
     MODES,
     TO_FALLBACK,
-    Enrolled,
-    RatioFigures,
-    VariantKillPreview,
     enrolled,
     epochs_of,
     epochs_shown_to,
@@ -40,8 +46,10 @@ from apps.flags.experiment_queries import (
     ratio_figures,
     visible_experiments,
 )
-from apps.flags.models import AllocationEpoch, Experiment, Guardrail, GuardrailTotal
+from apps.flags.experiment_review import review_experiment
+from apps.flags.models import Experiment, Guardrail
 from apps.flags.permissions import CHANGE, KILL, RECORD, VIEW, authorize, may_change_any
+from apps.people.api.etags import etag_of
 from apps.people.api.viewsets import PortalReadOnlyViewSet
 from apps.people.permissions import allowed
 
@@ -52,125 +60,16 @@ _NEEDS = {
     "allocate": CHANGE,
     "end": CHANGE,
     "guardrails": CHANGE,
+    "edit_guardrail": CHANGE,
+    "remove_guardrail": CHANGE,
     "kill": KILL,
+    "review": VIEW,
     "preview": VIEW,
     "figures": VIEW,
 }
 _REPORTS = ("exposures", "guardrail_samples")
-
-
-class EpochSerializer(serializers.ModelSerializer[AllocationEpoch]):
-    """Which slots newcomers had from an instant on. `moves`: where a killed one's people went."""
-
-    created_by = serializers.IntegerField(source="created_by_id", read_only=True, allow_null=True)
-    ranges = serializers.DictField(read_only=True)
-    moves = serializers.DictField(child=serializers.CharField(), read_only=True)
-    cause = serializers.CharField(read_only=True, help_text="start, kill or shares")
-    reason = serializers.SerializerMethodField(help_text="empty where it is about something that you may not see")
-
-    class Meta:
-        model = AllocationEpoch
-        fields = ("number", "ranges", "moves", "cause", "reason", "created_at", "created_by")
-        read_only_fields = fields
-
-    def get_reason(self, epoch: AllocationEpoch) -> str:
-        return epoch.reason if getattr(epoch, "reason_is_shown", False) else ""
-
-
-class ExperimentSerializer(serializers.ModelSerializer[Experiment]):
-    """A comparison of a flag's variants, with its epochs."""
-
-    flag = serializers.IntegerField(source="flag_id", read_only=True)
-    percents = serializers.DictField(child=serializers.FloatField(), read_only=True)
-    epochs = EpochSerializer(many=True, read_only=True)
-
-    class Meta:
-        model = Experiment
-        fields = (
-            "id",
-            "key",
-            "flag",
-            "name",
-            "hypothesis",
-            "fallback",
-            "percents",
-            "traffic",
-            "salt",
-            "auto_kill",
-            "state",
-            "started_at",
-            "ended_at",
-            "epochs",
-            "version",
-        )
-        read_only_fields = fields
-
-
-class VariantKillPreviewSerializer(serializers.Serializer[VariantKillPreview]):
-    """What killing a variant would change. `before` and `after` are what newcomers get, in percent of all."""
-
-    variant = serializers.CharField()
-    mode = serializers.CharField()
-    is_killed = serializers.BooleanField()
-    moves = serializers.DictField(child=serializers.IntegerField(), help_text="who leaves it, by where they go")
-    moved = serializers.IntegerField()
-    stays = serializers.DictField(child=serializers.IntegerField(), help_text="who stays, by variant")
-    before = serializers.DictField(child=serializers.FloatField())
-    after = serializers.DictField(child=serializers.FloatField())
-    sentence = serializers.CharField()
-    waits_seconds = serializers.IntegerField(help_text="after which every process answers so")
-
-
-class GuardrailTotalSerializer(serializers.ModelSerializer[GuardrailTotal]):
-    """What was measured of one variant. `p_value` is valid at any time."""
-
-    class Meta:
-        model = GuardrailTotal
-        fields = ("variant", "sample_count", "total", "squares", "p_value", "pushed_at", "breached_at")
-        read_only_fields = fields
-
-
-class GuardrailSerializer(serializers.ModelSerializer[Guardrail]):
-    """A metric that no variant may worsen, and what was measured."""
-
-    totals = GuardrailTotalSerializer(many=True, read_only=True)
-
-    class Meta:
-        model = Guardrail
-        fields = ("id", "metric", "kind", "worse", "against", "threshold", "sensitivity", "alpha", "totals")
-        read_only_fields = fields
-
-
-class EnrolledSerializer(serializers.Serializer[Enrolled]):
-    """Who is with which variant now."""
-
-    by_variant = serializers.DictField(child=serializers.IntegerField())
-    total = serializers.IntegerField()
-    unplanned = serializers.IntegerField(help_text="saw a variant that no epoch gave them")
-
-
-class RatioSerializer(serializers.Serializer[RatioFigures]):
-    """First exposures against slots, by Pearson's chi-squared."""
-
-    count = serializers.IntegerField()
-    statistic = serializers.FloatField()
-    freedom = serializers.IntegerField()
-    p_value = serializers.FloatField()
-    is_mismatch = serializers.BooleanField()
-
-
-class FiguresSerializer(serializers.Serializer[Any]):
-    """Who is enrolled, whether their proportions are as planned, and what the guardrails say."""
-
-    enrolled = EnrolledSerializer()
-    sample_ratio = RatioSerializer()
-    guardrails = GuardrailSerializer(many=True)
-
-
-class TakenSerializer(serializers.Serializer[Any]):
-    """How many were taken in."""
-
-    taken = serializers.IntegerField()
+_ONE_GUARDRAIL = r"guardrails/(?P<guardrail_id>[0-9]{1,18})"
+_GUARDRAIL_ID = OpenApiParameter("guardrail_id", int, OpenApiParameter.PATH)
 
 
 class ExperimentFilter(django_filters.FilterSet):
@@ -263,6 +162,12 @@ class ExperimentViewSet(PortalReadOnlyViewSet):
         found = preview_variant_kill(self.row, query.get("variant", ""), query.get("mode", TO_FALLBACK))
         return Response(VariantKillPreviewSerializer(found).data)
 
+    @extend_schema(responses=ExperimentReviewSerializer)
+    @action(detail=True, methods=["get"])
+    def review(self, request: Request, pk: str) -> Response:
+        """What exactly would start, who would get another answer, and what became of the question for approval."""
+        return Response(ExperimentReviewSerializer(review_experiment(self.row)).data)
+
     @extend_schema(responses=FiguresSerializer)
     @action(detail=True, methods=["get"])
     def figures(self, request: Request, pk: str) -> Response:
@@ -287,7 +192,32 @@ class ExperimentViewSet(PortalReadOnlyViewSet):
         """Watch a metric."""
         given = self.inputs(GuardrailInput)
         made = self.perform(operations.add_guardrail, self.row.pk, given.pop("metric"), **given)
-        return Response(GuardrailSerializer(made).data, status=201)
+        return self._guardrail(made, 201)
+
+    @extend_schema(request=GuardrailEditInput(partial=True), responses=GuardrailSerializer, parameters=[_GUARDRAIL_ID])
+    @action(detail=True, methods=["patch"], url_path=_ONE_GUARDRAIL)
+    def edit_guardrail(self, request: Request, pk: str, guardrail_id: str) -> Response:
+        """Watch a metric otherwise: all that was measured is judged anew. What is not given stays."""
+        given = self.inputs(GuardrailEditInput, partial=True)
+        given["expected_version"] = self._guardrail_version(guardrail_id)
+        return self._guardrail(self.perform(operations.edit_guardrail, self.row.pk, int(guardrail_id), **given), 200)
+
+    @extend_schema(request=GuardrailRemovalInput, responses={204: None}, parameters=[_GUARDRAIL_ID])
+    @action(detail=True, methods=["post"], url_path=f"{_ONE_GUARDRAIL}/remove")
+    def remove_guardrail(self, request: Request, pk: str, guardrail_id: str) -> Response:
+        """Watch a metric no more. What was measured goes with it; its history stays."""
+        given = self.inputs(GuardrailRemovalInput)
+        given["expected_version"] = self._guardrail_version(guardrail_id)
+        self.perform(operations.remove_guardrail, self.row.pk, int(guardrail_id), **given)
+        return Response(status=204)
+
+    def _guardrail_version(self, guardrail_id: str) -> int | None:
+        row = Guardrail.objects.filter(experiment=self.row, pk=int(guardrail_id)).first()
+        return self.expected_version(row) if row is not None else None
+
+    def _guardrail(self, row: Guardrail, status: int) -> Response:
+        shown = Guardrail.objects.prefetch_related("totals").get(pk=row.pk)
+        return Response(GuardrailSerializer(shown).data, status=status, headers={"ETag": etag_of(shown)})
 
     @extend_schema(request=ExposuresInput, responses=TakenSerializer)
     @action(detail=True, methods=["post"])

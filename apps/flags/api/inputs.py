@@ -106,7 +106,7 @@ class TryInput(InputSerializer):
     ]
 )
 class ScheduleInput(InputSerializer):
-    """A change at an instant: one of `serve`, `definition`, `state` and `needs_approval`."""
+    """A change at an instant: one of `serve`, `definition`, `state`, `needs_approval`, `start` and `shares`."""
 
     at = serializers.DateTimeField(
         required=False,

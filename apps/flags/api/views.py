@@ -35,6 +35,7 @@ from apps.flags.api.serializers import (
 )
 from apps.flags.evaluation.definitions import read_definition
 from apps.flags.models import Flag
+from apps.flags.operations.proposing import written_out
 from apps.flags.operations.scheduling import check_change
 from apps.flags.permissions import CHANGE, KILL, VIEW, authorize, require_add_somewhere, user_may
 from apps.flags.previews import who_changes
@@ -202,8 +203,9 @@ class FlagViewSet(PortalReadOnlyViewSet):
     def who_changes(self, request: Request, pk: str) -> Response:
         """Who would get another answer by a change. Nothing is changed."""
         given = self.inputs(WhoChangesInput)
-        check_change(self.row, given["change"])
-        return Response(WhoChangesSerializer(who_changes(self.row, given["change"], given["contexts"])).data)
+        change = written_out(self.row, given["change"])
+        check_change(self.row, change)
+        return Response(WhoChangesSerializer(who_changes(self.row, change, given["contexts"])).data)
 
     def _may_schedule(self) -> None:
         """Whoever may neither switch nor edit it is refused before the body is looked at."""

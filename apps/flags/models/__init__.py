@@ -7,6 +7,7 @@ from apps.flags.models.experiments import (
     Guardrail,
     GuardrailTotal,
     HeldUnits,
+    LedgerSummary,
     SampleRatio,
 )
 from apps.flags.models.flags import (
@@ -32,6 +33,7 @@ __all__ = [
     "Guardrail",
     "GuardrailTotal",
     "HeldUnits",
+    "LedgerSummary",
     "SampleRatio",
     "Segment",
 ]

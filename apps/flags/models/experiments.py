@@ -156,6 +156,7 @@ class Guardrail(models.Model):
     sensitivity = models.FloatField(help_text="a harm of this size beyond the threshold is to be found soonest")
     alpha = models.FloatField(default=0.01, help_text="how likely a false alarm may be over the whole experiment")
     created_at = models.DateTimeField(default=now)
+    version = models.PositiveIntegerField(default=1, help_text="raised by every change; the ETag")
 
     history = TrackedHistory()
 
@@ -206,3 +207,23 @@ class SampleRatio(models.Model):
 
     def __str__(self) -> str:
         return f"{self.experiment}: p = {self.p_value:.4f}"
+
+
+class LedgerSummary(models.Model):
+    """What is kept of the ledger of an experiment that ended long ago: counts, and what they said. Written once."""
+
+    experiment = models.OneToOneField(Experiment, on_delete=models.CASCADE, related_name="summary", primary_key=True)
+    counts = models.JSONField(help_text="how many saw which `variant` in which `epoch`; 0 where none gave it to them")
+    enrolled = models.JSONField(help_text="how many were with each variant in the end")
+    unplanned = models.PositiveIntegerField()
+    ratio_count = models.PositiveIntegerField()
+    ratio_statistic = models.FloatField()
+    ratio_freedom = models.PositiveIntegerField()
+    ratio_p_value = models.FloatField()
+    made_at = models.DateTimeField(default=now)
+
+    class Meta:
+        verbose_name_plural = "ledger summaries"
+
+    def __str__(self) -> str:
+        return f"what is left of {self.experiment}"

@@ -85,9 +85,9 @@ class Flag(models.Model):
 class FlagChange(models.Model):
     """What a flag is to answer from an instant on: written once, done by a timer on behalf of who wrote it.
 
-    `change` is one of `{"serve": …}`, `{"definition": …}`, `{"state": "on" | "killed" | "disabled"}` and
-    `{"needs_approval": false}`. One that a second person must approve is `proposed` until then, and done only to
-    `base_version` of the flag.
+    `change` is one of `{"serve": …}`, `{"definition": …}`, `{"state": "on" | "killed" | "disabled"}`,
+    `{"needs_approval": false}`, `{"start": …}` and `{"shares": …}` of an experiment. One that a second person must
+    approve is `proposed` until then, and done only to `base_version` of the flag.
     """
 
     class State(models.TextChoices):

@@ -10,7 +10,8 @@ from apps.flags.operations.experiments import (
 )
 from apps.flags.operations.exposing import Seen, record_exposures
 from apps.flags.operations.grants import FLAG_PERMISSIONS, grant_flag, revoke_flag
-from apps.flags.operations.guarding import Sample, add_guardrail, push_samples
+from apps.flags.operations.guarding import Sample, push_samples
+from apps.flags.operations.guardrails import add_guardrail, edit_guardrail, remove_guardrail
 from apps.flags.operations.killing import kill_variant
 from apps.flags.operations.scheduling import Step, answer_proposal, schedule_change, schedule_rollout, withdraw_change
 from apps.flags.operations.segments import create_segment, delete_segment, edit_segment
@@ -31,6 +32,7 @@ __all__ = [
     "disable",
     "edit_experiment",
     "edit_flag",
+    "edit_guardrail",
     "edit_segment",
     "enable",
     "end_experiment",
@@ -40,6 +42,7 @@ __all__ = [
     "push_samples",
     "reallocate",
     "record_exposures",
+    "remove_guardrail",
     "revoke_flag",
     "schedule_change",
     "schedule_rollout",

@@ -61,10 +61,17 @@ def ask_for(flag: Flag, changes: Sequence[FlagChange], *, at_once: bool, actor: 
         each.save(update_fields=["approval"])
 
 
-def drop_proposals(flag: Flag, why: str, *, actor: Actor, but: Sequence[FlagChange] = ()) -> None:
-    """Void what waits for an approval: it was asked for another version of the flag. One query where there is none."""
-    kept = [each.pk for each in but]
-    rows = list(FlagChange.objects.filter(flag=flag, state=_STATE.PROPOSED).exclude(pk__in=kept).order_by("pk"))
+def drop_proposals(
+    flag: Flag, why: str, *, actor: Actor, but: Sequence[FlagChange] = (), start_of: str | None = None
+) -> None:
+    """Void what waits for an approval: it was asked for another version of the flag. One query where there is none.
+
+    With `start_of` only the start of the experiment of this key.
+    """
+    found = FlagChange.objects.filter(flag=flag, state=_STATE.PROPOSED).exclude(pk__in=[each.pk for each in but])
+    if start_of is not None:
+        found = found.filter(change__start__experiment=start_of)
+    rows = list(found.order_by("pk"))
     for row in rows:
         row.state, row.finished_at, row.detail = _STATE.FAILED, now(), why[:300]
         row.save(update_fields=["state", "finished_at", "detail"])
@@ -99,10 +106,17 @@ def require_approval(flag: Flag, change: Any, change_id: int | None) -> None:
         return
     row = FlagChange.objects.select_related("approval").filter(pk=change_id or 0, flag=flag).first()
     approval = row.approval if row is not None else None
-    if row is None or approval is None or approval.state not in _ALLOWING or row.change != change:
+    is_start = row is not None and is_start_of_same(row.change, change)
+    if row is None or approval is None or approval.state not in _ALLOWING or (row.change != change and not is_start):
         raise Conflict(
             f"A second person must approve changes of what {flag.key} answers in {flag.environment.name}: propose it.",
             code="approval_needed",
+        )
+    if row.change != change:
+        raise Conflict(
+            f"{change['start']['experiment']} would not start as it was approved: what guards it has changed. "
+            "Propose it anew.",
+            code="changed_since_approval",
         )
     if row.base_version != flag.version:
         raise Conflict(
@@ -112,6 +126,11 @@ def require_approval(flag: Flag, change: Any, change_id: int | None) -> None:
     stored = approval.content
     if content_hash(stored) != approval.content_hash or not any(each["change"] == change for each in stored["changes"]):
         raise Conflict("What was approved is not what would be done now: propose it anew.", code="approval_changed")
+
+
+def is_start_of_same(one: Any, other: Any) -> bool:
+    """Whether both changes start the same experiment, if perhaps not in the same way."""
+    return "start" in one and "start" in other and bool(one["start"]["experiment"] == other["start"]["experiment"])
 
 
 def asked_for(flag: Flag, definition: Any, change_id: int | None) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from apps.engine.timers import NewTimer, schedule_many
@@ -12,12 +13,12 @@ from apps.flags.events import (
     ExperimentReallocated,
     ExperimentStarted,
 )
-from apps.flags.experiment_queries import epochs_of, percents_of
-from apps.flags.experiments.epochs import killed_in
+from apps.flags.experiment_queries import epochs_of, percents_of, shares_of, start_of
+from apps.flags.experiments.epochs import Epoch, killed_in
 from apps.flags.experiments.slots import allot
 from apps.flags.models import AllocationEpoch, Experiment, Flag, SampleRatio
 from apps.flags.operations.allocating import locked_experiment, open_epoch, save_both, tell
-from apps.flags.operations.approving import demands_approval
+from apps.flags.operations.approving import demands_approval, drop_proposals, require_approval
 from apps.flags.operations.changing import locked_flag, record_change
 from apps.flags.operations.checking import MAX_TEXT, key_of, reason_of
 from apps.flags.operations.editing import edit_flag
@@ -91,9 +92,10 @@ def edit_experiment(
 ) -> Experiment:
     """Change what describes it, and whether guardrails kill by themselves; the same values change nothing.
 
-    Who may is as for `create_experiment`. Raises NotFound, Forbidden, PreconditionFailed, Invalid.
+    Who may is as for `create_experiment`. Raises NotFound, Forbidden, PreconditionFailed, Invalid, and Conflict where
+    it runs as a second person approved it and would be guarded less.
     """
-    experiment, _, _ = locked_experiment(experiment_id, CHANGE, expected_version=expected_version, actor=actor)
+    experiment, flag, _ = locked_experiment(experiment_id, CHANGE, expected_version=expected_version, actor=actor)
     before = (experiment.name, experiment.hypothesis, experiment.auto_kill)
     if name is not None:
         experiment.name = checked_text(name, "name", most=120)
@@ -103,6 +105,9 @@ def edit_experiment(
         experiment.auto_kill = auto_kill
     if (experiment.name, experiment.hypothesis, experiment.auto_kill) == before:
         return experiment
+    if experiment.auto_kill != before[2]:
+        refuse_less_guard(experiment, flag, is_less=not experiment.auto_kill)
+        void_start(experiment, flag, actor)
     experiment.version += 1
     experiment.save()
     tell(ExperimentEdited, experiment, reason=reason, actor=actor)
@@ -111,13 +116,19 @@ def edit_experiment(
 
 @operation
 def start_experiment(
-    experiment_id: int, *, reason: str = "", expected_version: int | None = None, actor: Actor
+    experiment_id: int,
+    *,
+    reason: str = "",
+    expected_version: int | None = None,
+    change_id: int | None = None,
+    actor: Actor,
 ) -> Experiment:
     """Have the flag answer by it, in every process within 2 seconds. One that runs stays so: a repeat changes nothing.
 
-    Who may is as for `create_experiment`. Raises NotFound, Forbidden, PreconditionFailed, Conflict for one that has
-    ended, while another of the flag runs, or where a second person must approve what the flag answers, and Invalid when
-    the flag has lost a variant.
+    Who may is as for `create_experiment`. Where a second person must approve what the flag answers, `change_id` names
+    what was approved: these shares, this fallback and these guardrails. Raises NotFound, Forbidden, PreconditionFailed,
+    Conflict for one that has ended, while another of the flag runs, `approval_needed` or `changed_since_approval`, and
+    Invalid when the flag has lost a variant.
     """
     experiment, flag, revision = locked_experiment(
         experiment_id, CHANGE, expected_version=expected_version, actor=actor
@@ -131,8 +142,8 @@ def start_experiment(
         raise Conflict(f"{other.key} runs on {flag.key}: end it first.", code="experiment_running")
     if flag.kind != Flag.Kind.EXPERIMENT:
         raise invalid("flag", f"{flag.key} is of the kind {flag.get_kind_display()} by now.")
-    _refuse_where_guarded(flag)
     shares = checked_percents(flag, experiment.percents)
+    require_approval(flag, start_of(experiment), change_id)
     experiment.state, experiment.started_at = Experiment.State.RUNNING, now()
     ranges = allot(shares, experiment.traffic)
     open_epoch(experiment, ranges, cause=AllocationEpoch.Cause.START, reason=reason, actor=actor)
@@ -152,12 +163,14 @@ def reallocate(
     traffic: float | None = None,
     reason: str,
     expected_version: int | None = None,
+    change_id: int | None = None,
     actor: Actor,
 ) -> Experiment:
     """Give newcomers other shares; whoever is enrolled keeps their variant. The same shares change nothing.
 
     A variant that was killed gets no share again; one that is left out gets none. Who may is as for
-    `create_experiment`. Raises NotFound, Forbidden, PreconditionFailed, Conflict unless it runs, and Invalid.
+    `create_experiment`, and an approval as for `start_experiment`. Raises NotFound, Forbidden, PreconditionFailed,
+    Conflict unless it runs or where nobody approved it, and Invalid.
     """
     experiment, flag, revision = locked_experiment(
         experiment_id, CHANGE, expected_version=expected_version, actor=actor
@@ -165,16 +178,9 @@ def reallocate(
     why = reason_of(reason)
     if experiment.state != Experiment.State.RUNNING:
         raise Conflict(f"{experiment.key} does not run.", code="experiment_not_running")
-    _refuse_where_guarded(flag)
-    shares, part = checked_percents(flag, percents), experiment.traffic if traffic is None else _traffic(traffic)
     epochs = epochs_of(experiment)
-    killed = killed_in(epochs)
-    for variant in shares:
-        if shares[variant] and variant in killed:
-            raise invalid("percents", f"{variant} was killed: it gets no share again.")
-    if experiment.fallback not in shares:
-        raise invalid("percents", f"{experiment.fallback}, the fallback, must stay among the variants.")
-    wanted = {**dict.fromkeys(experiment.percents, 0), **shares}
+    wanted, part = checked_shares(experiment, percents, traffic, epochs)
+    require_approval(flag, shares_of(experiment, wanted, part), change_id)
     ranges = allot(wanted, part)
     if _given(percents_of(ranges)) == _given(percents_of(epochs[-1].ranges)):
         return experiment
@@ -214,17 +220,35 @@ def end_experiment(
     return experiment
 
 
-def _refuse_where_guarded(flag: Flag) -> None:
-    """Raise Conflict where a second person must approve what a flag answers: nobody could approve an experiment.
+def void_start(experiment: Experiment, flag: Flag, actor: Actor) -> None:
+    """What guards the locked experiment has changed: who is asked to approve its start was asked about another one."""
+    why = f"What guards {experiment.key} has changed."
+    drop_proposals(flag, why, actor=actor, start_of=experiment.key)
 
-    Killing a variant and ending an experiment wait for nobody.
-    """
-    if demands_approval(flag):
+
+def refuse_less_guard(experiment: Experiment, flag: Flag, *, is_less: bool = True) -> None:
+    """Raise Conflict where it runs as a second person approved it, and would now be guarded less."""
+    if is_less and experiment.state == Experiment.State.RUNNING and demands_approval(flag):
         raise Conflict(
-            f"A second person must approve what {flag.key} answers in {flag.environment.name}: experiments can't be "
-            "approved, so none may change it.",
+            f"{experiment.key} runs as a second person approved it, with its guardrails: none goes or changes before "
+            "it has ended. Another may be added.",
             code="approval_needed",
         )
+
+
+def checked_shares(
+    experiment: Experiment, percents: Any, traffic: float | None, epochs: Sequence[Epoch]
+) -> tuple[dict[str, float], float]:
+    """Other shares of all its variants, and traffic, for newcomers of an experiment that runs. Raises Invalid."""
+    shares = checked_percents(experiment.flag, percents)
+    killed = killed_in(epochs)
+    for variant in shares:
+        if shares[variant] and variant in killed:
+            raise invalid("percents", f"{variant} was killed: it gets no share again.")
+    if experiment.fallback not in shares:
+        raise invalid("percents", f"{experiment.fallback}, the fallback, must stay among the variants.")
+    wanted = {**dict.fromkeys(experiment.percents, 0.0), **shares}
+    return wanted, experiment.traffic if traffic is None else _traffic(traffic)
 
 
 def checked_percents(flag: Flag, given: Any) -> dict[str, float]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from apps.flags.events import SampleRatioMismatch
-from apps.flags.experiment_queries import epochs_of, ratio_figures
+from apps.flags.experiment_queries import epochs_of, ratio_figures, summary_of
 from apps.flags.experiments.epochs import Epoch, epoch_of, place_of
 from apps.flags.experiments.slots import slot_of, unit_number, variant_at
 from apps.flags.models import AllocationEpoch, Experiment, Exposure, SampleRatio
@@ -39,11 +39,13 @@ def record_exposures(experiment_id: int, seen: Sequence[Seen], *, actor: Actor) 
 
     At most 1,000 at once, all or none; one query writes them. Keys are kept only as numbers. A variant that nobody's
     slots give them is kept, too, but enrols nobody. Needs `flags.record_exposure`, or to be allowed to change the flag.
-    Raises NotFound, Forbidden, Conflict before the experiment has started, and Invalid.
+    Raises NotFound, Forbidden, Conflict before the experiment has started or after its ledger was swept, and Invalid.
     """
     experiment = experiment_to_record(experiment_id, actor)
     if experiment.state == Experiment.State.DRAFT:
         raise Conflict(f"{experiment.key} has not started.", code="experiment_not_running")
+    if summary_of(experiment) is not None:
+        raise Conflict(f"{experiment.key} has ended, and its ledger is closed.", code="experiment_ended")
     _check(experiment, seen)
     epochs = epochs_of(experiment)
     rows: dict[int, Exposure] = {}

@@ -1,4 +1,4 @@
-"""Guardrails: what is measured of each variant, and what happens to one that does harm."""
+"""What is measured of each variant, and what happens to one that does harm."""
 
 from __future__ import annotations
 
@@ -6,24 +6,22 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from apps.flags.events import ExperimentEdited, GuardrailBreached
+from apps.flags.events import GuardrailBreached
 from apps.flags.experiment_queries import epochs_of
 from apps.flags.experiments.epochs import killed_in
 from apps.flags.experiments.statistics import FEWEST, Totals, always_valid_p
 from apps.flags.models import Experiment, Guardrail, GuardrailTotal
-from apps.flags.operations.allocating import locked_experiment, tell
-from apps.flags.operations.checking import MAX_REASON, key_of
+from apps.flags.operations.allocating import tell
+from apps.flags.operations.checking import MAX_REASON
 from apps.flags.operations.exposing import experiment_to_record
 from apps.flags.operations.killing import kill_variant
-from apps.flags.permissions import CHANGE
 from apps.foundation.actor import Actor
 from apps.foundation.checking import invalid
 from apps.foundation.clock import now
 from apps.foundation.errors import Conflict, DomainError
 from apps.foundation.operations import operation
 
-MOST_GUARDRAILS, MOST_SAMPLES = 20, 200
-MOST_SENSITIVITY = 1e9
+MOST_SAMPLES = 200
 ROUNDED = 1e-9  # sums of equal values differ from their multiple by less than this part
 GUARD = Actor.system("guardrail")
 
@@ -40,61 +38,6 @@ class Sample(NamedTuple):
 
 
 @operation
-def add_guardrail(
-    experiment_id: int,
-    metric: str,
-    *,
-    kind: str,
-    worse: str,
-    against: str,
-    threshold: float,
-    sensitivity: float,
-    alpha: float = 0.01,
-    reason: str = "",
-    actor: Actor,
-) -> Guardrail:
-    """Watch a metric: a variant may not be worse than a `limit`, or than the fallback by more than the threshold.
-
-    `threshold` and `sensitivity` are in the unit of the metric (of a rate, 0 to 1); a harm of `sensitivity` beyond the
-    threshold is found soonest. `alpha` is how likely a false alarm may be over the whole experiment. Needs
-    `flags.change_flag` on the flag, or to lead its team. Raises NotFound, Forbidden, Conflict for a metric that is
-    watched already, and Invalid.
-    """
-    experiment, _, _ = locked_experiment(experiment_id, CHANGE, actor=actor)
-    for name, value, choices in (
-        ("kind", kind, Guardrail.Kind),
-        ("worse", worse, Guardrail.Worse),
-        ("against", against, Guardrail.Against),
-    ):
-        if value not in choices.values:
-            raise invalid(name, f"Choose one of {', '.join(choices.values)}.")
-    if not math.isfinite(threshold) or (against == Guardrail.Against.FALLBACK and threshold < 0):
-        raise invalid("threshold", "What is tolerated must be 0 or more; a limit any number.")
-    if not 0 < sensitivity <= MOST_SENSITIVITY:
-        raise invalid("sensitivity", "Give the size of a harm that must be found, above 0, at most 1e9.")
-    if not 0 < alpha <= 0.5:  # noqa: PLR2004  # beyond that it would be a coin
-        raise invalid("alpha", "Give a probability above 0, at most 0.5.")
-    rows = Guardrail.objects.filter(experiment=experiment)
-    if rows.filter(metric=key_of(metric)).exists():
-        raise Conflict(f"{metric} is watched already.", code="metric_taken", fields={"metric": ["It is taken."]})
-    if rows.count() >= MOST_GUARDRAILS:
-        raise Conflict(f"An experiment has at most {MOST_GUARDRAILS} guardrails.", code="too_many_guardrails")
-    made = Guardrail(
-        experiment=experiment,
-        metric=metric,
-        kind=kind,
-        worse=worse,
-        against=against,
-        threshold=threshold,
-        sensitivity=sensitivity,
-        alpha=alpha,
-    )
-    made.save()
-    tell(ExperimentEdited, experiment, reason=reason or f"{metric} is watched", actor=actor)
-    return made
-
-
-@operation
 def push_samples(experiment_id: int, samples: Sequence[Sample], *, actor: Actor) -> int:
     """Add what was measured to the totals, and look whether a variant does harm; how many were given.
 
@@ -105,9 +48,11 @@ def push_samples(experiment_id: int, samples: Sequence[Sample], *, actor: Actor)
     experiment = experiment_to_record(experiment_id, actor)
     if experiment.state != Experiment.State.RUNNING:
         raise Conflict(f"{experiment.key} does not run.", code="experiment_not_running")
-    guardrails = {row.metric: row for row in Guardrail.objects.filter(experiment=experiment)}
+    # Under their locks, which whoever edits or removes one takes first, too.
+    rows = Guardrail.objects.select_for_update().filter(experiment=experiment)
+    touched = list(rows.filter(metric__in={sample.metric for sample in samples}).order_by("pk"))
+    guardrails = {row.metric: row for row in touched}
     _check(experiment, guardrails, samples)
-    touched = [guardrails[metric] for metric in sorted({sample.metric for sample in samples})]
     totals = _locked_totals(experiment, touched)
     at = now()
     for sample in samples:
@@ -116,13 +61,28 @@ def push_samples(experiment_id: int, samples: Sequence[Sample], *, actor: Actor)
         row.total += sample.total
         row.squares += sample.squares
         row.pushed_at = at
-    breached = _judge(experiment, touched, totals)
+    _look(experiment, touched, totals)
+    return len(samples)
+
+
+def judge_anew(experiment: Experiment, guardrail: Guardrail) -> None:
+    """Look at all that was measured by what the locked guardrail says now: what it found before counts no more."""
+    totals = _locked_totals(experiment, [guardrail])
+    for row in totals.values():
+        row.p_value, row.breached_at = 1.0, None
+    _look(experiment, [guardrail], totals)
+
+
+def _look(
+    experiment: Experiment, guardrails: Sequence[Guardrail], totals: dict[tuple[int, str], GuardrailTotal]
+) -> None:
+    """Keep the totals, and do about each new breach what the experiment allows."""
+    breached = _judge(experiment, guardrails, totals)
     GuardrailTotal.objects.bulk_update(
         totals.values(), ["sample_count", "total", "squares", "pushed_at", "p_value", "breached_at"]
     )
     for guardrail, row, sentence in breached:
         _respond(experiment, guardrail, row, sentence)
-    return len(samples)
 
 
 def _check(experiment: Experiment, guardrails: dict[str, Guardrail], samples: Sequence[Sample]) -> None:
@@ -132,7 +92,8 @@ def _check(experiment: Experiment, guardrails: dict[str, Guardrail], samples: Se
         at = f"samples[{place}]"
         guardrail = guardrails.get(each.metric)
         if guardrail is None:
-            known = ", ".join(sorted(guardrails)) or "none yet"
+            rows = Guardrail.objects.filter(experiment=experiment).order_by("metric")
+            known = ", ".join(rows.values_list("metric", flat=True)) or "none yet"
             raise invalid(f"{at}.metric", f"No guardrail watches {each.metric[:100]!r}. Known: {known}.")
         if each.variant not in experiment.percents:
             raise invalid(f"{at}.variant", f"{experiment.key} has no variant {each.variant[:100]!r}.")

@@ -20,6 +20,7 @@ from apps.flags.operations.changing import locked_flag
 from apps.flags.operations.checking import reason_of
 from apps.flags.operations.defining import checked_definition
 from apps.flags.operations.editing import edit_flag
+from apps.flags.operations.proposing import OF_EXPERIMENTS, do_with_experiment, is_about_experiment, written_out
 from apps.flags.operations.switching import bring_back, disable, enable, kill
 from apps.flags.permissions import CHANGE, KILL, authorize
 from apps.flags.queries import proposal_subject, subject_of
@@ -34,7 +35,7 @@ from apps.people.queries import actor_for_user
 FURTHEST = timedelta(days=366)
 MOST_WAITING, MOST_STEPS = 100, 50
 _LARGEST_ID = 2**63 - 1
-_CHANGES = frozenset({"serve", "definition", "state", "needs_approval"})
+_CHANGES = frozenset({"serve", "definition", "state", "needs_approval", *OF_EXPERIMENTS})
 _STATES = (Flag.State.ON.value, Flag.State.KILLED.value, Flag.State.DISABLED.value)
 
 
@@ -57,6 +58,9 @@ def schedule_change(
     actor: Actor,
 ) -> FlagChange:
     """Have a flag changed at an instant: `{"serve": …}`, `{"definition": …}`, `{"state": …}`, `{"needs_approval": …}`.
+
+    `{"start": "<key>"}` starts one of its experiments, `{"shares": {"experiment": …, "percents": …}}` splits newcomers
+    otherwise.
 
     Where a second person must approve it, it is proposed and done at that instant, without one at once, after they
     have; nothing else may change the flag meanwhile. What need not be approved has an instant.
@@ -179,6 +183,8 @@ def _do(change: FlagChange) -> None:
 
 def _apply(flag: Flag, change: FlagChange, actor: Actor) -> Flag:
     wanted = change.change
+    if is_about_experiment(wanted):
+        return do_with_experiment(flag, change, actor)
     if "state" in wanted:
         verb = _verb(flag, wanted["state"], change)
         approved = {"change_id": change.pk} if verb in (enable, disable) else {}
@@ -227,9 +233,10 @@ def _schedule(flag: Flag, wanted: Sequence[tuple[datetime | None, Any]], reason:
         )
     author = User.objects.filter(pk=actor.user_id).first() if actor.user_id else None
     made: list[FlagChange] = []
-    for due_at, change in wanted:
+    for due_at, given in wanted:
         if due_at is not None and not at < due_at <= at + FURTHEST:
             raise invalid("at", f"Give an instant in the next {FURTHEST.days} days; it is {at:%Y-%m-%d %H:%M} UTC now.")
+        change = written_out(flag, given)
         check_change(flag, change)
         row = FlagChange(flag=flag, due_at=due_or_now(due_at), change=change, reason=why, created_by=author)
         if _is_proposed(flag, change):
@@ -254,7 +261,11 @@ def needed_for(change: Any) -> str:
 def check_change(flag: Flag, change: Any) -> None:
     """Raise Invalid, with the place of every mistake, for what is no change of this flag."""
     if not isinstance(change, dict) or len(change) != 1 or not change.keys() & _CHANGES:
-        raise invalid("change", "Give exactly one of `serve`, `definition`, `state` and `needs_approval`.")
+        raise invalid(
+            "change", "Give exactly one of `serve`, `definition`, `state`, `needs_approval`, `start` and `shares`."
+        )
+    if is_about_experiment(change):
+        return  # `written_out` has checked it
     if "needs_approval" in change:
         if change["needs_approval"] is not False:
             raise invalid("change", "`needs_approval` can only be taken away: false. To demand one, edit the flag.")
