@@ -73,7 +73,7 @@ class SnapshotTake(StepKind):
             return Outcome("waiting", due_at=now() + LOOK_AGAIN)
         except DomainError as error:
             return Outcome("failed", error=error.message)
-        if snapshot.state == Snapshot.State.FAILED:
+        if snapshot.state in {Snapshot.State.FAILED, Snapshot.State.STOPPED}:
             return Outcome("failed", error=snapshot.error)
         if snapshot.state == Snapshot.State.DONE:
             context.log(f"Snapshot {snapshot.number} of {source.name} holds {snapshot.done_count} entities.")

@@ -39,6 +39,17 @@ class SnapshotFailed(EntitySourceEvent):
 
 
 @dataclass(frozen=True)
+class SnapshotStopped(EntitySourceEvent):
+    """Somebody stopped a snapshot that was being taken; nothing of it is kept."""
+
+    kind: ClassVar[str] = "state.snapshot_stopped"
+    snapshot_id: int
+    number: int
+    author: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class EntitiesRestored(EntitySourceEvent):
     """A restore came to its end. `snapshot_number` is None where it undid another restore."""
 

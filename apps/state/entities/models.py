@@ -59,6 +59,7 @@ class Job(models.Model):
         READY = "ready", "waits for a person"
         DONE = "done", "done"
         FAILED = "failed", "failed"
+        STOPPED = "stopped", "stopped"
 
     OPEN: ClassVar = frozenset({"waiting", "running"})
 

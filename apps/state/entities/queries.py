@@ -69,7 +69,7 @@ def work_due(at: datetime) -> bool:
 
 
 def kept_anyway(source: EntitySource) -> QuerySet[Snapshot]:
-    """Snapshots that retention leaves alone: pinned ones, and those that something was restored from."""
+    """Snapshots that retention leaves alone: pinned ones, and those that a restore names, done or about to be."""
     rows = Snapshot.objects.filter(source=source)
     return rows.filter(pinned=True) | rows.filter(pk__in=EntityRestore.objects.filter(source=source).values("snapshot"))
 

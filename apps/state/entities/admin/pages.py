@@ -32,7 +32,14 @@ class JobAdmin(ReadOnlyAdmin, PortalModelAdmin):
     @display(
         description="State",
         ordering="state",
-        label={"done": "success", "failed": "danger", "ready": "warning", "running": "info", "waiting": ""},
+        label={
+            "done": "success",
+            "failed": "danger",
+            "ready": "warning",
+            "running": "info",
+            "waiting": "",
+            "stopped": "",
+        },
     )
     def came(self, job: Job) -> tuple[str, str]:
         if job.is_open and job.percent is not None:

@@ -39,7 +39,7 @@ class SnapshotAdmin(JobAdmin):
     list_filter = ("source", "state", "origin", "pinned")
     search_fields = ("reason", "source__name", "source__slug", "checksum")
     ordering = ("-id",)
-    BUTTONS = {"pin": "pin_view", "restore": "restore_view"}
+    BUTTONS = {"pin": "pin_view", "stop": "stop_view", "restore": "restore_view"}
     LOOKS = {"verify": "verify_view"}
 
     def visible_to(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
@@ -96,6 +96,12 @@ class SnapshotAdmin(JobAdmin):
         done = "It is pinned: retention leaves it alone." if pinned else "It is no longer pinned."
         why = request.POST.get("reason", "")
         return self.press(request, operations.pin_snapshot, str(object_id), pinned=pinned, reason=why, done=done)
+
+    def stop_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        """Take it no further."""
+        why = request.POST.get("reason", "")
+        done = "It is stopped: nothing of it is kept."
+        return self.press(request, operations.stop_snapshot, str(object_id), reason=why, done=done)
 
     def restore_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
         """Ask for the dry run of putting some ids back."""

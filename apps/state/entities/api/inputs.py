@@ -70,6 +70,13 @@ class TakeSnapshotInput(InputSerializer):
     reason = _reason(required=False, allow_blank=True)
 
 
+@_example({"reason": "the game is too busy"})
+class StopSnapshotInput(InputSerializer):
+    """Why a snapshot is stopped."""
+
+    reason = _reason(required=False, allow_blank=True)
+
+
 @_example({"pinned": True, "reason": "before the exploit"})
 class PinSnapshotInput(InputSerializer):
     """Whether retention leaves it alone."""

@@ -136,7 +136,7 @@ class EntitySourceViewSet(_EntityViewSet):
 class SnapshotViewSet(_EntityViewSet):
     """Snapshots, newest first, also those that are being taken. Nothing of the documents is shown here."""
 
-    needs = {"pin": SNAPSHOT}
+    needs = {"pin": SNAPSHOT, "stop": SNAPSHOT}
     action_permissions = {"list": VIEW, "retrieve": VIEW, "verify": VIEW, **dict.fromkeys(needs)}
     queryset = Snapshot.objects.select_related("source__service")
     serializer_class = shown.SnapshotSerializer
@@ -150,6 +150,13 @@ class SnapshotViewSet(_EntityViewSet):
     def pin(self, request: Request, pk: str) -> Response:
         """Keep it from retention, or no longer. A repeat changes nothing."""
         return self.answer(self.perform(operations.pin_snapshot, self.row.pk, **self.inputs(taken.PinSnapshotInput)))
+
+    @extend_schema(request=taken.StopSnapshotInput, responses={200: shown.SnapshotSerializer, **_PROBLEM})
+    @action(detail=True, methods=["post"])
+    def stop(self, request: Request, pk: str) -> Response:
+        """Take it no further: nothing of it is kept. A repeat changes nothing; 409 for one that is done or failed."""
+        given = self.inputs(taken.StopSnapshotInput)
+        return self.answer(self.perform(operations.stop_snapshot, self.row.pk, **given))
 
     @extend_schema(responses={200: shown.SnapshotProblemsSerializer, **_PROBLEM}, filters=False)
     @action(detail=True, methods=["get"])

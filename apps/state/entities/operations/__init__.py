@@ -11,7 +11,7 @@ from apps.state.entities.operations.restoring import (
     start_restore,
     stop_restore,
 )
-from apps.state.entities.operations.taking import pin_snapshot, take_snapshot
+from apps.state.entities.operations.taking import pin_snapshot, stop_snapshot, take_snapshot
 from apps.state.entities.operations.working import advance, run_due
 
 __all__ = [
@@ -28,5 +28,6 @@ __all__ = [
     "run_due",
     "start_restore",
     "stop_restore",
+    "stop_snapshot",
     "take_snapshot",
 ]

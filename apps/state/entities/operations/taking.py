@@ -16,14 +16,15 @@ from apps.foundation.errors import Conflict, DomainError, NotFound
 from apps.foundation.operations import operation
 from apps.foundation.subjects import Subject
 from apps.people.queries import user_of
-from apps.state.entities.events import SnapshotFailed, SnapshotTaken
+from apps.state.entities.events import SnapshotFailed, SnapshotStopped, SnapshotTaken
 from apps.state.entities.leases import SLICE_SECONDS, closed, got_on, held, keep, release
 from apps.state.entities.models import EntitySource, Snapshot, SnapshotChunk
 from apps.state.entities.operations.authoring import locked_source
+from apps.state.entities.operations.keeping import retain
 from apps.state.entities.packing import chunk_sum, pack
 from apps.state.entities.permissions import SNAPSHOT, require_may
 from apps.state.entities.protocol import BadAnswer, PageTooLong, read_page
-from apps.state.entities.queries import SUBJECT_KIND, due_sources, kept_anyway
+from apps.state.entities.queries import SUBJECT_KIND, due_sources
 from apps.state.operations.recording import clean_text, stored_key
 
 TASK, QUEUE = "state.entities", "bulk"
@@ -68,19 +69,46 @@ def take_snapshot(
 
 
 @operation
+def stop_snapshot(snapshot_id: int, *, reason: str = "", actor: Actor) -> Snapshot:
+    """Let a snapshot be taken no further, at once: what was read of it goes, and its worker writes nothing any more.
+
+    A repeat changes nothing. Needs `state.snapshot_entitysource`, or to lead the owning team. Raises NotFound, and
+    Conflict "snapshot_over" for one that is done or has failed.
+    """
+    snapshot = _locked(snapshot_id, actor)
+    why = clean_text(reason, "reason")
+    if snapshot.state == Snapshot.State.STOPPED:
+        return snapshot
+    if not snapshot.is_open:
+        raise Conflict(f"Snapshot {snapshot.number} of {snapshot.source.name} is over already.", code="snapshot_over")
+    said = f"Stopped by {actor.name}{f': {why}' if why else '.'}"
+    _empty(snapshot, Snapshot.State.STOPPED, said, fence=snapshot.fence + 1)
+    event = SnapshotStopped(
+        **told(snapshot.source), snapshot_id=snapshot.pk, number=snapshot.number, author=actor.name, reason=why
+    )
+    publish(event, subject=subject_of(snapshot.source), actor=actor)
+    return snapshot
+
+
+@operation
 def pin_snapshot(snapshot_id: int, *, pinned: bool, reason: str = "", actor: Actor) -> Snapshot:
     """Keep a snapshot from retention, or no longer. A repeat changes nothing. Pinning needs a reason.
 
     Needs `state.snapshot_entitysource`, or to lead the owning team.
     """
+    snapshot = _locked(snapshot_id, actor)
+    why = clean_text(reason, "reason", required=pinned)
+    if snapshot.pinned != pinned:
+        keep(snapshot, pinned=pinned, pin_reason=f"{actor.name}: {why}"[:300] if pinned else "")
+    return snapshot
+
+
+def _locked(snapshot_id: int, actor: Actor) -> Snapshot:
     rows = Snapshot.objects.select_for_update(of=("self",)).select_related("source__service")
     snapshot = rows.filter(pk=snapshot_id).first()
     if snapshot is None:
         raise NotFound("There is no such snapshot.")
     require_may(actor, snapshot.source, SNAPSHOT)
-    why = clean_text(reason, "reason", required=pinned)
-    if snapshot.pinned != pinned:
-        keep(snapshot, pinned=pinned, pin_reason=f"{actor.name}: {why}"[:300] if pinned else "")
     return snapshot
 
 
@@ -179,32 +207,17 @@ def _finish(snapshot: Snapshot) -> None:
 def fail_snapshot(snapshot: Snapshot, error: DomainError) -> None:
     """Give a snapshot up: nothing of it is kept but why."""
     with held(snapshot) as row:
-        row.chunks.all().delete()
-        closed(row, Snapshot.State.FAILED, error=error.message[:1000], done_count=0, raw_bytes=0, stored_bytes=0)
+        _empty(row, Snapshot.State.FAILED, error.message)
         event = SnapshotFailed(
             **told(snapshot.source), snapshot_id=row.pk, number=row.number, error=error.message[:1000]
         )
         publish(event, subject=subject_of(snapshot.source), actor=Actor.system("entities"))
 
 
-def retain(source: EntitySource) -> int:
-    """Delete the snapshots that are too many or too old, their diffs with them; returns how many.
-
-    The newest one that is done stays, however old, and so do pinned ones and those that something was restored
-    from. Failed ones go when they are older than what is kept.
-    """
-    oldest = now() - timedelta(days=source.keep_days or 36_500)
-    gone: list[int] = []
-    for state in (Snapshot.State.DONE, Snapshot.State.FAILED):
-        rows = Snapshot.objects.filter(source=source, state=state).order_by("-number")
-        for place, (pk, finished_at) in enumerate(rows.values_list("pk", "finished_at")):
-            is_newest = state == Snapshot.State.DONE and place == 0
-            if place >= source.keep_count or (not is_newest and finished_at is not None and finished_at < oldest):
-                gone.append(pk)
-    kept = set(kept_anyway(source).values_list("pk", flat=True))
-    chosen = [pk for pk in gone if pk not in kept][:100]
-    Snapshot.objects.filter(pk__in=chosen).delete()
-    return len(chosen)
+def _empty(row: Snapshot, state: str, error: str, **fields: Any) -> None:
+    """The end of a snapshot that will never be one: nothing of it is kept but why."""
+    row.chunks.all().delete()
+    closed(row, state, error=error[:1000], done_count=0, raw_bytes=0, stored_bytes=0, **fields)
 
 
 def told(source: EntitySource) -> dict[str, Any]:
