@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 
 from apps.foundation.clock import now
+from apps.foundation.rows import write_back
 from apps.messaging.drafts import NewMessage
 from apps.messaging.models import Message
 from apps.messaging.operations import messages_for_person
@@ -166,14 +167,7 @@ class _Telling:
 
     def _keep_windows(self) -> None:
         rows = [self.windows[user_id] for user_id in sorted(self.moved)]
-        if rows:
-            PageWindow.objects.bulk_create(
-                rows,
-                update_conflicts=True,
-                unique_fields=["id"],
-                update_fields=["until", "rank", "gathered_rank", "told"],
-                batch_size=200,
-            )
+        write_back(rows, ["until", "rank", "gathered_rank", "told"])
 
     def _bundle_messages(self) -> list[NewMessage]:
         if not self.bundled:

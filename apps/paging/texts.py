@@ -80,10 +80,11 @@ def page_message(call: Call, way: NewMessage, names: Mapping[int, str]) -> NewMe
 def _wording(call: Call, name: str, *, outside: bool = True, link: str | None = None) -> Wording:
     page = call.page
     subject = Subject(page.subject_kind, page.subject_key)
-    link, url = link or ack_link(page), f"{settings.PUBLIC_URL}{subject_url(subject)}"
+    url = f"{settings.PUBLIC_URL}{subject_url(subject)}"
+    link = (link or ack_link(page)) if outside else ""
     return Wording(
         title=f"{_severity_mark(call)}{call.title}"[:_LONGEST_TITLE],
-        body=_body(call, name, link if outside else "", url),
+        body=_body(call, name, link, url),
         payload={PAGE_PAYLOAD: page.pk, "url": url, **({"ack_url": link} if outside else {})},
         subject=subject,
     )

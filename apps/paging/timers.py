@@ -14,7 +14,7 @@ from apps.engine.timers import schedule_many
 from apps.foundation.actor import Actor
 from apps.foundation.clock import now
 from apps.paging.models import EscalationRun
-from apps.paging.operations.firing import PAGING, Advance, advance_many, save_runs, timer_of
+from apps.paging.operations.firing import PAGING, STEPPED, Advance, advance_many, save_runs, timer_of
 from apps.paging.operations.resting import come_back, wake_up
 from apps.paging.operations.together import told_together
 from apps.paging.plan import TIMER_KIND
@@ -48,6 +48,7 @@ def fire(due: Sequence[DueTimer]) -> None:
         advance_many(
             [Advance(item.subject, item.timer.due_at, force=bool(item.timer.payload.get("force"))) for item in running],
             actor=actor,
+            fields=STEPPED,
         )
         wake_up([item.subject for item in ready if item.subject.state in _RESTING], actor=actor)
         come_back([item.subject for item in ready if item.subject.state == _State.ACKNOWLEDGED], actor=actor)

@@ -10,6 +10,7 @@ from typing import Any
 from apps.engine.models import Event
 from apps.foundation.actor import Actor
 from apps.foundation.clock import now
+from apps.foundation.rows import write_back
 from apps.incidents.models import Incident, TimelineEntry
 from apps.incidents.wakeup import wake
 
@@ -117,16 +118,9 @@ def _untold(entries: Sequence[NewEntry]) -> list[NewEntry]:
 def save_stream_numbers(incidents: Iterable[Incident]) -> None:
     """Keep `stream_seq` and `version` of locked incidents, with one query.
 
-    Both columns are kept out of history on purpose, so nothing is missed by not going through `save`. An upsert on
-    the primary key, since `bulk_update` would build a CASE for each row, many times slower.
+    Both columns are kept out of history on purpose, so nothing is missed by not going through `save`.
     """
-    rows = list(incidents)
-    if len(rows) == 1:
-        Incident.objects.filter(pk=rows[0].pk).update(stream_seq=rows[0].stream_seq, version=rows[0].version)
-    else:
-        Incident.objects.bulk_create(
-            rows, update_conflicts=True, unique_fields=["id"], update_fields=["stream_seq", "version"], batch_size=500
-        )
+    write_back(list(incidents), ["stream_seq", "version"])
 
 
 def append_entries(entries: Sequence[NewEntry]) -> list[TimelineEntry]:

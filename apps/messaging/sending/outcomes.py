@@ -14,6 +14,7 @@ from django.db import transaction
 from apps.engine.operations import publish_many
 from apps.foundation.actor import Actor, acting
 from apps.foundation.clock import now
+from apps.foundation.rows import write_back
 from apps.foundation.subjects import Subject
 from apps.messaging.events import MessageFailed, MessageTaken
 from apps.messaging.models import Attempt, Connection, Destination, Message
@@ -88,7 +89,7 @@ def record(finished: Sequence[Finished]) -> int:
             lost = [item for item in ours if _settle(item)]
             failed = [item.message for item in lost]
             undelivered = call_fallbacks(failed, is_final=True)
-            _save([item.message for item in ours])
+            write_back([item.message for item in ours], _CHANGED)
             tell_failed(failed, {item.message.pk: item.result.outcome for item in lost})
             tell_taken([item.message for item in ours])
             tell_fallbacks(undelivered)
@@ -187,11 +188,6 @@ def _point_id(message: Message) -> int | None:
         return message.contact_point_id
     points = ContactPoint.objects.filter(user_id=message.recipient_id, kind=message.channel, address=message.address)
     return points.values_list("pk", flat=True).first()
-
-
-def _save(messages: Sequence[Message]) -> None:
-    """One upsert on the primary key: the rows are locked, so none is inserted; `bulk_update` is many times slower."""
-    Message.objects.bulk_create(messages, update_conflicts=True, unique_fields=["id"], update_fields=_CHANGED)
 
 
 def tell_failed(failed: Sequence[Message], outcomes: Mapping[int, str]) -> None:

@@ -14,6 +14,7 @@ from apps.engine.operations import publish_many
 from apps.engine.timers import NewTimer, schedule_many
 from apps.foundation.actor import Actor
 from apps.foundation.clock import now
+from apps.foundation.rows import write_back
 from apps.foundation.subjects import Subject
 from apps.paging.conditions import MARKED
 from apps.paging.events import EscalationExhausted, NobodyReachable, Paged
@@ -35,6 +36,10 @@ PAGING = frozenset({_State.RUNNING, _State.WAITING, _State.EXHAUSTED})
 # A step this late asks who is on call now: its own instant may lie in a shift that has ended since.
 LATE = timedelta(minutes=1)
 _END = "end"
+_NEVER_CHANGED = {"id", "subject_kind", "subject_key", "track"}
+CHANGING = [field.name for field in EscalationRun._meta.concrete_fields if field.name not in _NEVER_CHANGED]
+# What taking a step changes. A sweep writes a thousand of these in a second, and each column counts.
+STEPPED = ["state", "step", "level", "next_due_at", "ended_at", "taken", "armed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +60,13 @@ def subject_of(run: EscalationRun) -> Subject:
     return Subject(run.subject_kind, run.subject_key)
 
 
-def advance_many(items: Sequence[Advance], *, actor: Actor, plans: Plans | None = None) -> None:
+def advance_many(
+    items: Sequence[Advance], *, actor: Actor, plans: Plans | None = None, fields: Sequence[str] = CHANGING
+) -> None:
     """Take the due steps of locked runs and write all that follows: pages, messages, events, next timers.
 
-    A run without anything due only gets its next timer, where it has none. A constant number of queries for any number
-    of runs.
+    A run without anything due only gets its next timer, where it has none. Who changed nothing of the runs says
+    `fields=STEPPED`, so that only these are written. A constant number of queries for any number of runs.
     """
     if not items:
         return
@@ -72,7 +79,7 @@ def advance_many(items: Sequence[Advance], *, actor: Actor, plans: Plans | None 
     taken = _Round(at, plans, reach, _answered(runs, plans))
     for item in items:
         taken.advance(item)
-    taken.write(runs, actor)
+    taken.write(runs, actor, fields)
 
 
 def timer_of(run: EscalationRun, due_at: datetime) -> NewTimer:
@@ -246,9 +253,9 @@ class _Round:
             run.taken[_END] = self.at.isoformat()
             self.events.append((run, EscalationExhausted(track=run.track, run=run.run, severity=run.severity)))
 
-    def write(self, runs: Sequence[EscalationRun], actor: Actor) -> None:
+    def write(self, runs: Sequence[EscalationRun], actor: Actor, fields: Sequence[str]) -> None:
         """Everything in one go, in the caller's transaction."""
-        save_runs(runs)
+        write_back(runs, fields)
         self.reach.keep_turns()
         names = names_of(page.user_id for page in self.pages)
         if self.pages:
@@ -282,18 +289,5 @@ def _with_names(event: DomainEvent, names: Mapping[int, str]) -> DomainEvent:
 
 
 def save_runs(runs: Sequence[EscalationRun]) -> None:
-    """Write back changed, locked runs with one statement.
-
-    An upsert on the primary key: `bulk_update` would build a CASE for each column and row, many times slower.
-    """
-    if runs:
-        EscalationRun.objects.bulk_create(
-            runs, update_conflicts=True, unique_fields=["id"], update_fields=CHANGING, batch_size=500
-        )
-
-
-CHANGING = [
-    field.name
-    for field in EscalationRun._meta.concrete_fields
-    if field.name not in {"id", "subject_kind", "subject_key", "track"}
-]
+    """Write back changed, locked runs with one statement."""
+    write_back(runs, CHANGING)
