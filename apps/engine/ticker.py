@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 import httpx
 from django.conf import settings
@@ -17,8 +17,8 @@ from apps.engine.operations import report_fault
 from apps.engine.pulses import beat, is_fresh, last_beats
 from apps.engine.registry import Sweeper, invariants, sweepers
 from apps.engine.sweep import next_due_at
-from apps.engine.sweeping import run_sweeper
-from apps.engine.timers import FIRE_TASK
+from apps.engine.sweeping import ROUND_BUDGET_SECONDS, run_sweeper
+from apps.engine.timers import FIRE_TASK, PAGING_QUEUES
 from apps.foundation.clock import now
 
 logger = logging.getLogger(__name__)
@@ -34,7 +34,9 @@ class Ticker:
 
     def __init__(self) -> None:
         self.stopping = threading.Event()
-        self._pool = ThreadPoolExecutor(max_workers=8, thread_name_prefix="sweep")
+        # Of their own, so that no page waits for a thread of something else.
+        self._pages = ThreadPoolExecutor(max_workers=4, thread_name_prefix="page")
+        self._others = ThreadPoolExecutor(max_workers=4, thread_name_prefix="sweep")
         self._running: dict[str, Future[None]] = {}
         self._next: dict[str, float] = {}
 
@@ -48,14 +50,19 @@ class Ticker:
                 connections.close_all()
                 wait = TICK_SECONDS
             self.stopping.wait(wait)
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self.close()
+
+    def close(self) -> None:
+        """Wait for what runs; what hasn't begun is left to others."""
+        for pool in (self._others, self._pages):
+            pool.shutdown(wait=True, cancel_futures=True)
 
     def tick(self) -> float:
         """One tick; returns for how many seconds to sleep: a second, or less when a timer falls due before."""
         close_old_connections()
         started = time.monotonic()
         beats = last_beats()
-        for item in sweepers():
+        for item in sorted(sweepers(), key=lambda item: item.task != FIRE_TASK):
             published = publish_ring(item.task, item.queue)
             if not published or not is_fresh(beats, f"sweep:{item.task}", within_seconds=STALE_SWEEP_SECONDS):
                 self._sweep_here(item)
@@ -81,10 +88,18 @@ class Ticker:
 
     def _sweep_here(self, item: Sweeper) -> None:
         running = self._running.get(item.task)
-        if running is None or running.done():
-            self._running[item.task] = self._pool.submit(self._sweep, item.task)
+        if running is not None and not running.done():
+            return
+        if item.queue in PAGING_QUEUES:
+            self._running[item.task] = self._pages.submit(self._sweep, item.task)
+        else:
+            # All threads share one processor: what isn't a page's waits while pages fall due.
+            first = self._running.get(FIRE_TASK)
+            self._running[item.task] = self._others.submit(self._sweep, item.task, first)
 
-    def _sweep(self, task: str) -> None:
+    def _sweep(self, task: str, first: Future[None] | None = None) -> None:
+        if first is not None:
+            wait([first], ROUND_BUDGET_SECONDS)
         try:
             run_sweeper(task)
         except Exception:
@@ -98,7 +113,7 @@ class Ticker:
         self._next[name] = time.monotonic() + seconds
         running = self._running.get(name)
         if running is None or running.done():
-            self._running[name] = self._pool.submit(_guarded, name, action)
+            self._running[name] = self._others.submit(_guarded, name, action)
 
 
 def _guarded(name: str, action: object) -> None:

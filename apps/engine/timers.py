@@ -15,6 +15,8 @@ from apps.foundation.clock import now
 
 FIRE_TASK = "engine.fire_timers"
 FIRE_QUEUE = "timers"
+# On these nothing waits for anything else: what makes pages, and what sends them.
+PAGING_QUEUES = frozenset({FIRE_QUEUE, "messages"})
 
 
 @dataclass(frozen=True, slots=True)
