@@ -11,7 +11,7 @@ class AlertsConfig(AppConfig):
     verbose_name = "Respond"
 
     def ready(self) -> None:
-        from apps.alerts import experiments, policy, portal_faults, posting, subscribers
+        from apps.alerts import experiments, kills, policy, portal_faults, posting, subscribers
         from apps.alerts.operations import calming, group, heartbeats, limits, receipts_due
         from apps.alerts.panels import register_panels
         from apps.engine.registry import Sweeper, register_sweeper, register_timer_kind, subscribe, subscribe_batch
@@ -34,5 +34,6 @@ class AlertsConfig(AppConfig):
         subscribe(["incidents.resolved", "incidents.reopened"], "alerts.groups", subscribers.follow_incident)
         subscribe(["engine.portal_fault"], "alerts.portal_fault", portal_faults.open_incident)
         subscribe(experiments.KINDS, "alerts.experiments", experiments.open_incident)
+        subscribe_batch(kills.KINDS, kills.SUBSCRIBER, kills.tell_kills)
         subscribe_batch(posting.KINDS, posting.SUBSCRIBER, posting.tell_places)
         register_panels()

@@ -93,6 +93,10 @@ class Destination:
     name: str
 
 
+# Of PagerDuty that is a change event.
+_READERS: tuple[ChannelKind, ...] = ("slack", "discord", "pagerduty")
+
+
 class Domain(PackModel):
     """A field of the game or the company: which named channel of each kind hears of its alerts."""
 
@@ -215,6 +219,11 @@ class Routing(PackModel):
         return [
             Destination(kind, found.channels[kind]) for kind in self.notify.get(severity, ()) if kind in found.channels
         ]
+
+    def readers(self, domain: str) -> list[Destination]:
+        """Which named channels read what was done about it, whatever the severity: those that open and page nothing."""
+        found = next((each for each in self.domains if each.slug == domain), None)
+        return [Destination(kind, found.channels[kind]) for kind in _READERS if kind in found.channels] if found else []
 
     def group_key(self, labels: Mapping[str, str], dedup_key: str) -> str:
         """Alerts with the same key share an incident: the dedup key, or the values of the labels of `group_by`."""

@@ -29,7 +29,7 @@ def tell_places(events: Sequence[Event]) -> None:
     """
     ids = [int(event.subject_key) for event in events if event.subject_kind == SUBJECT_KIND]
     incidents = Incident.objects.filter(pk__in=ids, visibility=Incident.Visibility.OPEN, resolved_at__isnull=True)
-    labels = _labels(ids)
+    labels = labels_of(ids)
     for incident in incidents.order_by("pk"):
         found = routing(incident.policy_version_id)
         domain = found.route(labels.get(incident.pk, {})).domain
@@ -38,7 +38,7 @@ def tell_places(events: Sequence[Event]) -> None:
             logger.warning("Incident %s: nobody set up the destinations %s.", incident.number, ", ".join(unknown))
 
 
-def _labels(incident_ids: Sequence[int]) -> dict[int, Mapping[str, str]]:
+def labels_of(incident_ids: Sequence[int]) -> dict[int, Mapping[str, str]]:
     """The labels of each incident's first alert."""
     rows = Alert.objects.filter(group__incident_id__in=incident_ids).order_by("-pk")
     return dict(rows.values_list("group__incident_id", "labels"))

@@ -23,7 +23,10 @@ _POST_MARK = "post:"
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """What a team's places are told about one thing, once: the same `key` again changes nothing."""
+    """What a team's places are told about one thing, once: the same `key` again changes nothing.
+
+    `opens` says that PagerDuty opens an alert for it; else it is told as a change, which pages nobody.
+    """
 
     key: str
     subject: Subject
@@ -31,6 +34,7 @@ class Post:
     body: str
     url: str
     severity: str = "critical"
+    opens: bool = True
 
 
 def post(what: Post, places: Iterable[tuple[str, str]]) -> list[str]:
@@ -65,9 +69,14 @@ def _draft(what: Post, kind: str, name: str, place: Destination | None) -> NewMe
         subject=what.subject,
         title=what.title,
         body=what.body,
-        payload={"url": what.url, "can_respond": True, "event_severity": what.severity},
+        payload=_payload(what),
         priority=_PRIORITY,
     )
+
+
+def _payload(what: Post) -> dict[str, Any]:
+    found = {"url": what.url, "can_respond": what.opens, "event_severity": what.severity}
+    return found if what.opens else {**found, "event_action": "change"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from typing import Any
 from django.conf import settings
 
 from apps.engine.models import Event
-from apps.foundation.subjects import Subject, is_visible, subject_titles, subject_url, visible_subjects
+from apps.engine.showing import payload_shown_to
+from apps.foundation.subjects import Subject, subject_titles, subject_url, visible_subjects
 from apps.messaging.drafts import NewMessage
 from apps.messaging.events import MessageTaken
 from apps.messaging.models import Message, WebhookEndpoint
@@ -69,7 +70,7 @@ def _draft(endpoint: WebhookEndpoint, event: Event, titles: dict[Subject, str]) 
             "url": f"{settings.PUBLIC_URL}{path}" if path else "",
         },
         "actor": {name: event.actor.get(name) for name in ("kind", "name", "via")},
-        "data": _told(event, endpoint),
+        "data": payload_shown_to(event, endpoint.owner),
     }
     return NewMessage(
         dedupe_key=f"event:{event.pk}:endpoint:{endpoint.pk}",
@@ -83,12 +84,3 @@ def _draft(endpoint: WebhookEndpoint, event: Event, titles: dict[Subject, str]) 
         payload=content,
         priority=PRIORITY,
     )
-
-
-def _told(event: Event, endpoint: WebhookEndpoint) -> dict[str, Any]:
-    """The payload; without what it was done for, and why, where the owner of the endpoint may not see that."""
-    payload: dict[str, Any] = event.payload
-    about = Subject(str(payload.get("about_kind") or ""), str(payload.get("about_key") or ""))
-    if not about.kind or is_visible(about, endpoint.owner):
-        return payload
-    return {**payload, "about_kind": "", "about_key": "", "reason": ""}

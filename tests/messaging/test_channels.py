@@ -220,6 +220,20 @@ def test_pagerduty_gets_a_dedup_key_that_stays_the_same(provider: Receiver) -> N
     assert first["dedup_key"] == second["dedup_key"] == again(message).provider_id
 
 
+def test_a_change_goes_to_pagerduty_as_one_and_opens_nothing(provider: Receiver) -> None:
+    provider.answer = answers(202, {"status": "success"})
+    connect("pagerduty", provider)
+    point = reachable("pagerduty", "R0123456789ABCDEF0123456789ABCDE")
+    message = to(point, title="Variant b was killed", payload={"event_action": "change", "url": "https://x.example"})
+    send_due()
+    [request] = provider.requests
+    sent = json.loads(request.body)
+    assert (request.path, sent["routing_key"]) == ("/v2/change/enqueue", "R0123456789ABCDEF0123456789ABCDE")
+    assert (sent["payload"]["summary"], "event_action" in sent) == ("Variant b was killed", False)
+    assert sent["links"] == [{"href": "https://x.example", "text": "Open"}]
+    assert again(message).state == "sent"
+
+
 def test_a_text_message_says_how_to_answer_and_where_to_report(provider: Receiver) -> None:
     provider.answer = answers(201, {"sid": "SM1", "status": "queued"})
     message = by_sms(provider)

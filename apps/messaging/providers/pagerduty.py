@@ -1,4 +1,4 @@
-"""PagerDuty's Events API v2: trigger, acknowledge and resolve by dedup key."""
+"""PagerDuty's Events API v2: trigger, acknowledge and resolve by dedup key; and changes, which page nobody."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ OWN_ADDRESS = "https://events.pagerduty.com"
 _LONGEST_SUMMARY = 1024
 _BAD_REQUEST = 400
 _GONE = (401, 403, 404, 410)
+CHANGE = "change"  # instead of an action: something was changed, and nothing is opened
 
 
 def transport() -> PlainTransport:
@@ -26,7 +27,9 @@ def transport() -> PlainTransport:
 def send(message: Outgoing, deadline: Deadline) -> Result:
     """One event for the service behind the integration key. The dedup key is the same for each repeat."""
     base = (message.credentials.base_url if message.credentials else "") or OWN_ADDRESS
-    reply = ask_json("POST", f"{base.rstrip('/')}/v2/enqueue", event(message), deadline=deadline)
+    is_change = message.payload.get("event_action") == CHANGE
+    path, body = ("/v2/change/enqueue", change(message)) if is_change else ("/v2/enqueue", event(message))
+    reply = ask_json("POST", f"{base.rstrip('/')}{path}", body, deadline=deadline)
     return reply if isinstance(reply, Result) else _result(reply, message)
 
 
@@ -52,6 +55,21 @@ def event(message: Outgoing) -> dict[str, Any]:
         {"href": link_of(message), "text": "Open"},
     ]
     found["links"] = [link for link in links if link["href"]]
+    return found
+
+
+def change(message: Outgoing) -> dict[str, Any]:
+    """The JSON of a change: it stands beside the incidents of the service."""
+    found: dict[str, Any] = {
+        "routing_key": message.secret,
+        "payload": {
+            "summary": cut(message.title, _LONGEST_SUMMARY),
+            "source": urlsplit(settings.PUBLIC_URL).hostname or "portal",
+            "custom_details": {"text": cut(message.body, 4000)},
+        },
+    }
+    if link := link_of(message):
+        found["links"] = [{"href": link, "text": "Open"}]
     return found
 
 

@@ -11,6 +11,7 @@ from unfold.decorators import action
 
 from apps.engine.models import Delivery, Event, Timer
 from apps.engine.operations import retry_delivery
+from apps.engine.showing import payload_shown_to
 from apps.foundation.subjects import visible_subjects
 from apps.people.admin.base import PortalModelAdmin, ReadOnlyAdmin
 
@@ -69,3 +70,10 @@ class EventAdmin(ReadOnlyAdmin, PortalModelAdmin):
         if request.user.is_superuser:
             return shown
         return shown.filter(visible_subjects(request.user))
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Event | None:
+        """Of a kill for something that they may not see, the person reads that it was killed, not why."""
+        found: Event | None = super().get_object(request, object_id, from_field)
+        if found is not None:
+            found.payload = payload_shown_to(found, request.user)
+        return found

@@ -8,6 +8,7 @@ import time
 from typing import Any, NoReturn
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import transaction
 
 from apps.flags.experiment_queries import (
     MODES,
@@ -25,9 +26,12 @@ from apps.flags.queries import try_out_many
 from apps.foundation.actor import Actor
 from apps.foundation.errors import DomainError, Forbidden
 from apps.foundation.subjects import Subject
+from apps.messaging.models import Message
+from apps.messaging.posts import News, follow_up
 from apps.people.models import User
 from apps.people.queries import actor_for_user
 
+COMMAND = "incidents.command_incident"
 DONE, FAILED, USAGE, REFUSED = range(4)
 INTERRUPTED = 130
 PROBES = 10_000
@@ -46,6 +50,9 @@ class Command(BaseCommand):
         parser.add_argument("--reason", default="", help="why; asked for where it is left out")
         parser.add_argument("--mode", choices=MODES, default=TO_FALLBACK, help="how its enrolled go on")
         parser.add_argument("--incident", default="", help="the id of the incident it is about")
+        parser.add_argument(
+            "--keep-pagerduty", action="store_true", help="leave open what the portal opened there for the incident"
+        )
         parser.add_argument("--as", dest="username", help="whose account acts; default: the one named like you")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -66,6 +73,8 @@ class Command(BaseCommand):
         if not options["force"]:
             self._confirm(preview)
         self._kill(preview, reason, options["incident"], actor, began)
+        if options["incident"] and not options["keep_pagerduty"]:
+            self._resolve_pagerduty(user, Subject("incident", options["incident"]), preview)
 
     # --- who, what ---
 
@@ -133,6 +142,16 @@ class Command(BaseCommand):
             self.stdout.write(preview.warned.strip())
         counted = enrolled(done, epochs_of(done)).by_variant
         self.stdout.write("Done. Enrolled now: " + ", ".join(f"{name} {count:,}" for name, count in counted.items()))
+
+    def _resolve_pagerduty(self, user: User, incident: Subject, preview: VariantKillPreview) -> None:
+        """Close there what the portal opened; the incident itself stays open until somebody resolves it."""
+        if not user.has_perm(COMMAND):
+            self.stdout.write(f"PagerDuty is left as it is: that needs {COMMAND}.")
+            return
+        news = News(f"kill-{preview.experiment.pk}-{preview.variant}", incident, "resolve", "")
+        with transaction.atomic():
+            follow_up([news], only=[Message.Channel.PAGERDUTY])
+        self.stdout.write("What the portal opened in PagerDuty for the incident is being resolved.")
 
     def _verify(self, experiment: Experiment, preview: VariantKillPreview) -> None:
         left = enrolled(experiment, epochs_of(experiment)).by_variant.get(preview.variant, 0)
