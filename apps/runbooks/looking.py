@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db import Error as DatabaseError
 
+from apps.runbooks import steps as registry
 from apps.runbooks.conditions import condition_text, skip_reason
 from apps.runbooks.documents import Compensation, Step
 from apps.runbooks.faults import log_raised, said
@@ -28,7 +29,7 @@ def look_at(step: Step, position: int, context: StepContext, vault: Vault) -> di
         "slug": step.slug,
         "name": step.name,
         "kind": step.kind,
-        "title": prepared.kind.title if prepared else step.kind,
+        "title": registry.kind(step.kind).title if registry.known(step.kind) else step.kind,
         "text": seen.text,
         "request": seen.request,
         "diff": seen.diff,
