@@ -142,8 +142,9 @@ def _begin(
         raise PreconditionFailed("It has changed since you looked: look again.", extra={"version": execution.version})
     _check_state(execution)
     if plan.content_hash != execution.content_hash and not plan.problems:
-        void_for(execution_subject(execution.pk), reason="What it would do has changed.", actor=actor)
-        _drop(execution, "What it would do has changed since the dry run: make a new one.")
+        what = _what_changed(execution, plan)
+        void_for(execution_subject(execution.pk), reason=f"What it would do has changed{what}.", actor=actor)
+        _drop(execution, f"What it would do has changed since the dry run{what}: make a new one.")
         return None
     if plan.problems:
         raise Conflict(
@@ -155,6 +156,14 @@ def _begin(
     _take_targets(execution)
     set_off(execution, actor)
     return execution
+
+
+def _what_changed(execution: Execution, plan: Plan) -> str:
+    """Which targets are not as they were looked at, for people; empty where something else differs."""
+    found = [target for target in plan.targets if target not in execution.targets]
+    found += [target for target in execution.targets if target not in plan.targets]
+    names = dict.fromkeys(f"{target['kind']} {target['key']}" for target in found)
+    return f" ({', '.join(names)[:300]})" if names else ""
 
 
 def set_off(execution: Execution, actor: Actor) -> None:

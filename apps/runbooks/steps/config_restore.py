@@ -73,14 +73,18 @@ class ConfigRestore(StepKind):
         if document is None:
             return Outcome("failed", error=f"There is no configuration document `{options.document}`.")
         version, problem = _version(document, options)
+        undone = [str(row["after"]) for row in context.outcomes.values() if _is_of(row, document)]
+        problem = problem or ("" if version or undone else _moved(document, context))
         if problem:
             return Outcome("failed", error=problem)
+        # What undoes a step of this execution goes over what that step left there.
+        seen = undone[-1] if undone else approved(context, TARGET, document.slug)
         context.log(f"Puts {document.name} back to {version or 'its baseline'}.")
         try:
             done = operations.restore(
                 document.pk,
                 version_id=version.pk if version else None,
-                expected_checksum=options.expected or approved(context, TARGET, document.slug) or None,
+                expected_checksum=options.expected or seen or None,
                 effect_key=context.idempotency_key,
                 # Whoever sees configs reads this; why it is done may be for the eyes of a private incident's people.
                 reason=f"restored by execution {context.execution_id} of a runbook",
@@ -145,6 +149,26 @@ def _version(document: ConfigDocument, options: ConfigRestoreOptions) -> tuple[C
         return None, ""
     found = ConfigVersion.objects.filter(document=document, number=options.version).first()
     return found, "" if found else f"{document.name} has no version {options.version}."
+
+
+def _is_of(outcome: Mapping[str, Any], document: ConfigDocument) -> bool:
+    """Whether it is that of a step which changed this document: no two that go forward do, so it is being undone."""
+    return outcome.get("document") == document.slug and "after" in outcome
+
+
+def _moved(document: ConfigDocument, context: StepContext) -> str:
+    """Why the baseline is not the one that the approved plan showed; empty where it is, or where no plan is known."""
+    for target in context.targets:
+        if target.get("kind") == TARGET and target.get("key") == document.slug and target.get("version"):
+            number, checksum = str(target["version"]), target.get("after")
+            now = document.baseline
+            if now is None or (str(now.number), now.checksum) != (number, checksum):
+                here = f"version {now.number} is it now" if now else "it has none now"
+                return (
+                    f"The baseline of {document.name} was version {number} when this was approved, and {here}: "
+                    "the approval is void. Make a new dry run."
+                )
+    return ""
 
 
 def _told(document: ConfigDocument, found: RestorePreview, *, chosen: ConfigVersion | None) -> str:

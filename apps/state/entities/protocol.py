@@ -106,7 +106,8 @@ def read_one(source: EntitySource, entity_id: str) -> Entity:
     try:
         row = answer.json()
     except ValueError as error:
-        raise _garbage(source, f"no JSON for {entity_id}") from error
+        what = f"more than {_MOST_ONE_BYTES // 1024} KiB" if answer.is_cut else "no JSON"
+        raise _garbage(source, f"{what} for {entity_id}") from error
     if isinstance(row, dict):
         row.setdefault("id", entity_id)
     entity = _entity(source, row)
