@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 import httpx
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, close_old_connections, connections, transaction
+from django.urls import reverse
 
 from apps.engine.bell import publish_ring
 from apps.engine.models import Pulse
@@ -42,6 +43,8 @@ class Ticker:
 
     def run(self) -> None:
         """Tick until `stopping` is set. A dead database or broker is waited for, never died of."""
+        # Each page links to the portal: the first one that is made here doesn't wait for all the pages' code.
+        self._others.submit(reverse, "admin:index")
         while not self.stopping.is_set():
             try:
                 wait = self.tick()

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import time
 
 from benchmarks.rig import Rig, wait_until
 from tests.fault.conftest import all_fired, assert_each_paged_once, fired, latest, seed
 
 COUNT = 1000
-# What was promised holds for a machine of its own; `make fault-ci` allows twice as long, and prints what it took.
-SLACK = float(os.environ.get("FAULT_SLACK", "1"))
 
 
 def start(rig: Rig) -> None:
@@ -24,7 +21,7 @@ def test_each_timer_fires_once_though_a_worker_is_killed_half_way(rig: Rig) -> N
     due_at = seed(rig, COUNT, 6)["due_at"]
     wait_until(lambda: fired(rig, due_at) > 0, "the first timers fired")
     rig.kill("one")
-    all_fired(rig, due_at, COUNT, 30)
+    all_fired(rig, due_at, COUNT, 15)
     assert_each_paged_once(rig, COUNT)
 
 
@@ -34,7 +31,7 @@ def test_each_timer_fires_once_though_redis_is_flushed(rig: Rig) -> None:
     while fired(rig, due_at) < COUNT // 2:
         rig.redis_command(b"FLUSHALL")
         time.sleep(0.02)
-    all_fired(rig, due_at, COUNT, 30)
+    all_fired(rig, due_at, COUNT, 15)
     assert_each_paged_once(rig, COUNT)
 
 
@@ -42,9 +39,9 @@ def test_timers_fire_within_five_seconds_while_redis_is_stopped(rig: Rig) -> Non
     start(rig)
     due_at = seed(rig, COUNT, 6)["due_at"]
     rig.kill("redis")
-    all_fired(rig, due_at, COUNT, 30)
+    all_fired(rig, due_at, COUNT, 20)
     print(f"with Redis stopped the last of {COUNT} timers was {latest(rig, due_at):.2f} s late")
-    assert latest(rig, due_at) <= 5 * SLACK
+    assert latest(rig, due_at) <= 5
     assert_each_paged_once(rig, COUNT)
 
 
@@ -57,10 +54,10 @@ def test_timers_fire_within_ten_seconds_of_a_restart_after_everything_was_killed
     restarted = time.monotonic()
     rig.start_redis()
     start(rig)
-    all_fired(rig, due_at, COUNT, 30)
+    all_fired(rig, due_at, COUNT, 20)
     took = time.monotonic() - restarted
     print(f"after a restart the last of {COUNT} timers fired within {took:.2f} s")
-    assert took <= 10 * SLACK
+    assert took <= 10
     assert_each_paged_once(rig, COUNT)
 
 
@@ -72,5 +69,5 @@ def test_each_timer_fires_once_though_the_database_drops_every_connection(rig: R
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()",
         rig.database,
     )
-    all_fired(rig, due_at, COUNT, 30)
+    all_fired(rig, due_at, COUNT, 20)
     assert_each_paged_once(rig, COUNT)
