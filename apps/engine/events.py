@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 
@@ -14,7 +14,7 @@ class DomainEvent:
 
     def as_json(self) -> dict[str, Any]:
         """The payload that the event row keeps."""
-        return asdict(self)
+        return dict(vars(self))
 
 
 @dataclass(frozen=True)
