@@ -14,6 +14,9 @@ from typing import Any
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "incidentportal.settings")
 
 
+CHANGED = "player-00007"
+
+
 def step_of(kind: str, url: str, tag: str) -> dict[str, Any]:
     """The step of an execution by the name that the tests give it."""
     written: dict[str, tuple[str, dict[str, Any]]] = {
@@ -36,6 +39,8 @@ def step_of(kind: str, url: str, tag: str) -> dict[str, Any]:
         "apply": ("config_apply", {"document": f"apply-{tag}", "set": {"drop_rate": 2}}),
         "approval": ("approval", {"asks": "Is it right?"}),
         "variant": ("experiment_kill", {"experiment": f"rig-{tag}", "variant": "b"}),
+        "take": ("snapshot_take", {"source": f"take-{tag}"}),
+        "back": ("snapshot_restore", {"source": f"back-{tag}", "ids": [CHANGED]}),
     }
     posting = ("http_request", {"method": "POST", "url": f"{url}/{kind}", "json": {"on": True}})
     name, options = written.get(kind, posting)
@@ -62,6 +67,8 @@ def main(url: str, wanted: list[str]) -> dict[str, int]:
         documents(url, tag, team)
     if {"flag", "apply", "variant"} & set(wanted):
         levers(tag, team)
+    if {"take", "back"} & set(wanted):
+        herds(url, tag, team)
     made: dict[str, int] = {}
     for kind in [*(["below"] if "sub" in wanted else []), *wanted]:
         book = create_runbook(f"rig-{kind}-{tag}", kind, owner_id=team.pk, actor=system)
@@ -119,6 +126,32 @@ def levers(tag: str, team: Any) -> None:
     create_document(
         slug=f"apply-{tag}", name="Apply", service_id=service.pk, schema={}, content={"drop_rate": 1}, actor=system
     )
+
+
+def herds(url: str, tag: str, team: Any) -> None:
+    """Two sources of the demo world's players: of one there is a snapshot, and a player who was changed since."""
+    import urllib.request
+
+    from apps.catalog.models import Service
+    from apps.foundation.actor import Actor
+    from apps.state.entities import operations
+
+    system = Actor.system("rig")
+    service = Service.objects.create(slug=f"herd-{tag}", name=f"Herd {tag}", owner=team)
+    common: dict[str, Any] = {"kind": "player", "service_id": service.pk, "base_url": f"{url}/players", "actor": system}
+    operations.create_source(slug=f"take-{tag}", name=f"Take {tag}", **common)
+    back = operations.create_source(slug=f"back-{tag}", name=f"Back {tag}", **common)
+    snapshot = operations.take_snapshot(back.pk, actor=system)
+    while operations.advance(type(snapshot), snapshot.pk):
+        continue
+    address = f"{url}/players/entities/{CHANGED}"
+    with urllib.request.urlopen(address) as answer:
+        live = json.loads(answer.read())
+    richer = {
+        "version": live["version"],
+        "document": {**live["document"], "gold": live["document"]["gold"] + 1_000_000},
+    }
+    urllib.request.urlopen(urllib.request.Request(address, json.dumps(richer).encode(), method="PUT")).close()
 
 
 def finish(step_id: int) -> None:

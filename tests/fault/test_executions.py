@@ -213,23 +213,23 @@ class Blockade:
     """While it stands nobody can publish an event, so that a transaction stops between its effect and its commit."""
 
     def __init__(self, rig: Rig) -> None:
-        self._connection = psycopg.connect(f"{SERVER}/{rig.database}")
+        self.connection = psycopg.connect(f"{SERVER}/{rig.database}")
         self._waiting = "SELECT count(*) FROM pg_locks WHERE relation = 'engine_event'::regclass AND NOT granted"
 
     def put_up(self) -> None:
-        self._connection.execute("LOCK TABLE engine_event IN SHARE MODE")
+        self.connection.execute("LOCK TABLE engine_event IN SHARE MODE")
 
     def waiting(self) -> int:
-        row = self._connection.execute(self._waiting).fetchone()
+        row = self.connection.execute(self._waiting).fetchone()
         return int(row[0]) if row else 0
 
     def lift(self) -> None:
-        self._connection.rollback()
+        self.connection.rollback()
 
 
-def killed_before_commit(rig: Rig, made: dict[str, int]) -> list[float]:
+def killed_before_commit(rig: Rig, made: dict[str, int], blockade: Blockade | None = None) -> list[float]:
     """Kill whoever is at each of these five times, between effect and commit; after how long each went on."""
-    blockade = Blockade(rig)
+    blockade = blockade or Blockade(rig)
     took: list[float] = []
     killed_at = 0.0
     blockade.put_up()
