@@ -23,9 +23,8 @@ from tests.fault.test_executions import (
     killed_before_commit,
 )
 
-NAMES = (
-    "put health metric there hook until resolve pause resume sub notify manual flag apply approval variant wait take back"
-).split()
+REQUESTS = ["put", "health", "metric", "there", "hook", "until", "resolve", "pause", "resume", "sub"]
+NAMES = [*REQUESTS, "notify", "manual", "flag", "apply", "approval", "variant", "wait", "take", "back"]
 
 
 def fetched(url: str) -> dict[str, Any]:
