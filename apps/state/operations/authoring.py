@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from typing import Any, TypedDict, Unpack
-from urllib.parse import urlsplit
 
-from apps.catalog.models import Environment, Service
 from apps.catalog.operations.writing import applied, checked
 from apps.engine.operations import publish
 from apps.foundation.actor import Actor
 from apps.foundation.clock import now
-from apps.foundation.errors import Conflict, Invalid, NotFound
+from apps.foundation.errors import Conflict, Invalid
 from apps.foundation.operations import operation
-from apps.foundation.redaction import redact_text
-from apps.people.permissions import allowed, require
 from apps.state.contents import checksum
 from apps.state.events import BaselineSet
 from apps.state.live import Live
 from apps.state.models import ConfigDocument, ConfigVersion
+from apps.state.operations.belonging import (
+    check_environment,
+    check_pause,
+    check_source,
+    owned_service,
+    require_may_move,
+    require_revision,
+)
 from apps.state.operations.recording import (
     add_version,
     clean_text,
@@ -27,7 +31,7 @@ from apps.state.operations.recording import (
     told,
     version_of,
 )
-from apps.state.permissions import ADD, CHANGE, SET_BASELINE, leads_owner, require_may
+from apps.state.permissions import ADD, CHANGE, SET_BASELINE, require_may
 from apps.state.queries import target_problems
 from apps.state.schemas import check_schema, require_valid
 
@@ -58,9 +62,7 @@ def create_document(*, content: Any = None, actor: Actor, **fields: Unpack[Docum
     Needs `state.add_configdocument`, or to lead the team that owns the service. Raises Invalid with the fields,
     "bad_schema", "breaks_schema"; Conflict for a slug that is taken. A repeat makes no second one, for its slug is.
     """
-    service = _service(fields.get("service_id"), actor)
-    if not leads_owner(actor, service.owner_id):
-        require(actor, ADD)
+    service = owned_service(fields.get("service_id"), actor, add=ADD)
     document = ConfigDocument(service=service)
     _put(document, fields)
     if content is not None:
@@ -90,13 +92,8 @@ def edit_document(
     """
     document = locked(document_id)
     require_may(actor, document, CHANGE)
-    if expected_revision is not None and document.revision != expected_revision:
-        raise Conflict(f"{document.name} was changed since you read it: read it again.", code="config_changed")
-    wanted = fields.get("service_id")
-    if wanted is not None and wanted != document.service_id:
-        service = _service(wanted, actor)
-        if not allowed(actor, CHANGE) and not leads_owner(actor, service.owner_id):
-            require(actor, CHANGE)
+    require_revision(document, expected_revision, code="config_changed")
+    require_may_move(document, fields.get("service_id"), actor, add=ADD, change=CHANGE)
     if _put(document, fields):
         document.revision += 1
         document.save()
@@ -114,8 +111,7 @@ def set_baseline(
     """
     document = locked(document_id)
     require_may(actor, document, SET_BASELINE)
-    if expected_revision is not None and document.revision != expected_revision:
-        raise Conflict(f"{document.name} was changed since you read it: read it again.", code="config_changed")
+    require_revision(document, expected_revision, code="config_changed")
     why = clean_text(reason, "reason", required=True)
     version = version_of(document, version_id)
     if document.baseline_id == version.pk:
@@ -133,57 +129,23 @@ def set_baseline(
 # --- checks -----------------------------------------------------------------------------------------------------------
 
 
-def _service(service_id: int | None, actor: Actor) -> Service:
-    found = Service.objects.filter(pk=service_id or 0).first()
-    if found is None:
-        require(actor, ADD)
-        raise NotFound("There is no such service.", fields={"service": ["There is no such service."]})
-    return found
-
-
 def _put(document: ConfigDocument, fields: DocumentFields) -> bool:
     """Check and set fields; whether any changed. The periodic capture starts or stops with them."""
-    environment = fields.get("environment_id")
-    if environment is not None and not Environment.objects.filter(pk=environment).exists():
-        raise NotFound("There is no such environment.", fields={"environment": ["There is no such environment."]})
+    check_environment(fields.get("environment_id"))
     if "schema" in fields:
         check_schema(fields["schema"])
     if "source_url" in fields:
         check_source(fields["source_url"], "source_url")
     before = (document.source_url, document.capture_every_seconds)
     changed = applied(document, fields, _KNOWN)
-    _check_pause(document)
+    pause = document.capture_every_seconds
+    check_pause(pause, "capture_every_seconds", least=LEAST_PAUSE_SECONDS, longest=LONGEST_PAUSE_SECONDS)
     if before != (document.source_url, document.capture_every_seconds) or document.pk is None:
         periodic = document.capture_every_seconds and not document.is_held_here
         document.next_capture_at = now() if periodic else None
         document.capture_error, document.unreachable_since = "", None
     checked(document)
     return changed
-
-
-def check_source(address: str, field: str) -> None:
-    """Raise Invalid for what is no address of a source, or holds a secret that all who see it would see."""
-    try:
-        parts = urlsplit(address)
-        port_fits = parts.port is None or parts.port > 0
-    except ValueError:
-        parts, port_fits = None, False
-    if not address:
-        return
-    sentence = ""
-    if parts is None or not port_fits or parts.scheme not in ("http", "https") or not parts.hostname:
-        sentence = "It must begin with http:// or https:// and name a host."
-    elif redact_text(address) != address or "@" in parts.netloc:
-        sentence = "Everybody who may see the document sees its address: no passwords or tokens in it."
-    if sentence:
-        raise Invalid(f"{field}: {sentence}", fields={field: [sentence]})
-
-
-def _check_pause(document: ConfigDocument) -> None:
-    seconds = document.capture_every_seconds
-    if seconds and not LEAST_PAUSE_SECONDS <= seconds <= LONGEST_PAUSE_SECONDS:
-        sentence = f"0 (never by itself), or {LEAST_PAUSE_SECONDS} to {LONGEST_PAUSE_SECONDS} seconds."
-        raise Invalid(f"capture_every_seconds: {sentence}", fields={"capture_every_seconds": [sentence]})
 
 
 def _require_here(document: ConfigDocument) -> None:

@@ -5,17 +5,21 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TypedDict, Unpack
 
-from apps.catalog.models import Environment, Service
 from apps.catalog.operations.writing import applied, checked
 from apps.foundation.actor import Actor
 from apps.foundation.clock import now
-from apps.foundation.errors import Conflict, Invalid, NotFound
+from apps.foundation.errors import NotFound
 from apps.foundation.operations import operation
-from apps.people.permissions import allowed, require
 from apps.state.entities.models import EntitySource
 from apps.state.entities.permissions import ADD, CHANGE, require_may
-from apps.state.operations.authoring import check_source
-from apps.state.permissions import leads_owner
+from apps.state.operations.belonging import (
+    check_environment,
+    check_pause,
+    check_source,
+    owned_service,
+    require_may_move,
+    require_revision,
+)
 
 LEAST_PAUSE_SECONDS = 60
 LONGEST_PAUSE_SECONDS = 30 * 24 * 3600
@@ -46,9 +50,7 @@ def create_source(*, actor: Actor, **fields: Unpack[SourceFields]) -> EntitySour
     Needs `state.add_entitysource`, or to lead the team that owns the service. Raises Invalid with the fields,
     Conflict for a slug that is taken. A repeat makes no second one, for its slug is.
     """
-    service = _service(fields.get("service_id"), actor)
-    if not leads_owner(actor, service.owner_id):
-        require(actor, ADD)
+    service = owned_service(fields.get("service_id"), actor, add=ADD)
     source = EntitySource(service=service)
     _put(source, fields)
     source.save()
@@ -71,13 +73,8 @@ def edit_source(
     """
     source = locked_source(source_id)
     require_may(actor, source, CHANGE)
-    if expected_revision is not None and source.revision != expected_revision:
-        raise Conflict(f"{source.name} was changed since you read it: read it again.", code="source_changed")
-    wanted = fields.get("service_id")
-    if wanted is not None and wanted != source.service_id:
-        service = _service(wanted, actor)
-        if not allowed(actor, CHANGE) and not leads_owner(actor, service.owner_id):
-            require(actor, CHANGE)
+    require_revision(source, expected_revision, code="source_changed")
+    require_may_move(source, fields.get("service_id"), actor, add=ADD, change=CHANGE)
     if _put(source, fields):
         source.revision += 1
         source.save()
@@ -93,27 +90,15 @@ def locked_source(source_id: int) -> EntitySource:
     return found
 
 
-def _service(service_id: int | None, actor: Actor) -> Service:
-    found = Service.objects.filter(pk=service_id or 0).first()
-    if found is None:
-        require(actor, ADD)
-        raise NotFound("There is no such service.", fields={"service": ["There is no such service."]})
-    return found
-
-
 def _put(source: EntitySource, fields: SourceFields) -> bool:
     """Check and set fields; whether any changed. Snapshots by themselves start or stop with them."""
-    environment = fields.get("environment_id")
-    if environment is not None and not Environment.objects.filter(pk=environment).exists():
-        raise NotFound("There is no such environment.", fields={"environment": ["There is no such environment."]})
+    check_environment(fields.get("environment_id"))
     if "base_url" in fields:
         check_source(fields["base_url"], "base_url")
     before = source.snapshot_every_seconds
     changed = applied(source, fields, _KNOWN)
     every = source.snapshot_every_seconds
-    if every and not LEAST_PAUSE_SECONDS <= every <= LONGEST_PAUSE_SECONDS:
-        sentence = f"0 (never by itself), or {LEAST_PAUSE_SECONDS} to {LONGEST_PAUSE_SECONDS} seconds."
-        raise Invalid(f"snapshot_every_seconds: {sentence}", fields={"snapshot_every_seconds": [sentence]})
+    check_pause(every, "snapshot_every_seconds", least=LEAST_PAUSE_SECONDS, longest=LONGEST_PAUSE_SECONDS)
     if before != every:
         source.next_snapshot_at = now() + timedelta(seconds=every) if every else None
     checked(source)
