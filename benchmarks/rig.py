@@ -26,6 +26,10 @@ from benchmarks.private import ROOT, SERVER
 
 T = TypeVar("T")
 _templates: list[str] = []
+INTERFACES = {
+    "asgi": ["--interface", "asgi", "--loop", "asyncio", "--no-ws"],
+    "wsgi": ["--interface", "wsgi", "--blocking-threads", "4"],
+}
 
 
 def free_port() -> int:
@@ -48,6 +52,11 @@ def wait_until(condition: Callable[[], T], what: str, seconds: float = 30.0) -> 
 def _on_server(statement: str, server: str = SERVER) -> None:
     with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
         connection.execute(statement)
+
+
+def begin_with(template: str) -> None:
+    """Let every rig of this process copy this migrated and empty database of the benchmarks' server; it is kept."""
+    _templates[:] = [template]
 
 
 class Rig:
@@ -158,10 +167,12 @@ class Rig:
     def start_ticker(self, name: str = "ticker") -> None:
         self.spawn(name, sys.executable, "manage.py", "ticker")
 
-    def start_web(self, processes: int = 1, *, wait: bool = True) -> None:
+    def start_web(self, processes: int = 1, *, interface: str = "asgi", wait: bool = True) -> None:
+        """Granian with these many processes; as `wsgi` it streams nothing, and answers with half the work."""
         address = ["--host", "127.0.0.1", "--port", str(self.web_port), "--workers", str(processes)]
-        options = ["--interface", "asgi", "--loop", "asyncio", "--no-ws", "--workers-kill-timeout", "3"]
-        self.spawn("web", sys.executable, "-m", "granian", *options, *address, "incidentportal.asgi:application")
+        options = [*INTERFACES[interface], "--workers-kill-timeout", "3"]
+        granian = [sys.executable, "-m", "granian", *options, *address]
+        self.spawn("web", *granian, f"incidentportal.{interface}:application")
         if wait:
             wait_until(lambda: self.get("/healthz") == 200, "the web process answers", 30)
 

@@ -171,7 +171,7 @@ def _running_postgres() -> str | None:
 
 @contextlib.contextmanager
 def found_services() -> Iterator[dict[str, str]]:
-    """The variables DATABASE_URL and REDIS_URL for a child process; what can't be had is left out.
+    """The variables DATABASE_URL (for rigs BENCH_POSTGRES) and REDIS_URL for a child; what can't be had is left out.
 
     A value already in the environment stands, also an SQLite one.
     """
@@ -181,6 +181,7 @@ def found_services() -> Iterator[dict[str, str]]:
             server = _running_postgres() or stack.enter_context(private_postgres())
             if server:
                 found["DATABASE_URL"] = f"{server}/{DATABASE}"
+                found["BENCH_POSTGRES"] = os.environ.get("BENCH_POSTGRES") or server
         if "REDIS_URL" not in os.environ:
             url = "redis://127.0.0.1:6379/9" if redis_answers(6379) else stack.enter_context(private_redis())
             if url:

@@ -15,7 +15,9 @@ from django.core.management.commands import flush
 from django.db import connection
 from django.db.backends.postgresql.operations import DatabaseOperations
 
-from tests.template_database import template
+from benchmarks import rig
+from benchmarks.private import SERVER
+from tests.template_database import template, template_server
 
 # How long a case takes to make or to run depends on what else the machine does, and says nothing of the code.
 hypothesis.settings.register_profile("suite", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
@@ -180,7 +182,9 @@ def remembered_packs() -> Iterator[None]:
 def pytest_sessionstart(session: pytest.Session) -> None:
     """The template is made here and not by the first test that needs it, whose time is limited."""
     if not hasattr(session.config, "workerinput") and not session.config.getoption("collectonly"):
-        template()
+        name = template()
+        if name and template_server() == SERVER:
+            rig.begin_with(name)  # whole portals begin where tests do
 
 
 @pytest.fixture(scope="session")

@@ -53,6 +53,13 @@ def template() -> str | None:
     return name
 
 
+def template_server() -> str:
+    """The address of the server on which `template` makes it."""
+    own: dict[str, Any] = connection.settings_dict
+    login = f"{own['USER']}:{own['PASSWORD']}" if own["PASSWORD"] else own["USER"]
+    return f"postgres://{login}@{own['HOST']}:{own['PORT']}"
+
+
 def _migrate(name: str) -> None:
     code = (
         "from django.core.management import call_command; from django.db import connection; "

@@ -10,7 +10,9 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from django.core.exceptions import EmptyResultSet
 from django.db.models import Q, QuerySet
+from django.db.models.expressions import RawSQL
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -56,8 +58,30 @@ def visible_subjects(
     for kind in _kinds.values():
         if kind.kind in without or (only is not None and kind.kind not in only):
             continue
-        allowed |= Q(**{f"{prefix}_kind": kind.kind, f"{prefix}_key__in": kind.visible_keys(user)})
+        keys = _keys_seen(kind, user)
+        if keys is not None:
+            allowed |= Q(**{f"{prefix}_kind": kind.kind, f"{prefix}_key__in": keys})
     return allowed
+
+
+def _keys_seen(kind: SubjectKind, user: Any) -> RawSQL | None:
+    """The subquery of a kind, written as SQL once for an account as it was loaded; None where it can find nothing.
+
+    A page asks many times, and one kind's subquery stands in that of others. The rows are still read afresh.
+    """
+    written: dict[tuple[str, bool, bool], RawSQL | None] = user.__dict__.setdefault("_portal_keys_seen", {})
+    known = (kind.kind, bool(user.is_active), bool(user.is_superuser))
+    if known not in written:
+        written[known] = as_subquery(kind.visible_keys(user))
+    return written[known]
+
+
+def as_subquery(rows: QuerySet[Any, Any]) -> RawSQL | None:
+    """The one column of `rows` for an `__in`, as SQL that need not be made again; None where it can find nothing."""
+    try:
+        return RawSQL(*rows.order_by().query.sql_with_params())  # noqa: S611  # Django's own text and parameters
+    except EmptyResultSet:
+        return None
 
 
 def is_visible(subject: Subject, user: Any) -> bool:

@@ -13,8 +13,8 @@ from django.db.models.functions import Cast
 from apps.catalog.models import Membership
 from apps.foundation.clock import now
 from apps.foundation.subjects import Subject
+from apps.incidents.queries import seen_ids
 from apps.incidents.queries import subject_of as incident_subject
-from apps.incidents.queries import visible_to
 from apps.people.models import User
 from apps.runbooks.models import (
     DryRun,
@@ -58,7 +58,7 @@ def _of_seen_incidents(rows: QuerySet[Any], user: User | AnonymousUser, *, every
         rows = rows.filter(Q(runbook__in=Runbook.objects.filter(_concerned(user)).values("pk")) | Q(requested_by=user))
     if user.is_superuser:
         return rows
-    return rows.filter(Q(incident__isnull=True) | Q(incident__in=visible_to(user).order_by().values("pk")))
+    return rows.filter(Q(incident__isnull=True) | Q(incident__in=seen_ids(user)))
 
 
 def _concerned(user: User) -> Q:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import cache
 from itertools import product
 from typing import Any
 
@@ -25,10 +26,16 @@ API_OF_THE_PRIVATE = {"dry-runs", "executions", "approvals", "reviews", "review-
 PRIVATE = " (private)"
 
 
+@cache
+def documented() -> list[tuple[str, list[str]]]:
+    """Every path of the API with its methods; the same for every world."""
+    schema = SchemaGenerator().get_schema(request=None, public=True)
+    return [(path, list(methods)) for path, methods in sorted(schema["paths"].items())]
+
+
 def api_verbs(world: World) -> Iterator[tuple[str, str, str]]:
     """(method, path of the document, path with a row's key), the incident's also for the private one."""
-    schema = SchemaGenerator().get_schema(request=None, public=True)
-    for path, methods in sorted(schema["paths"].items()):
+    for path, methods in documented():
         kind = path.split("/")[3]
         marked = f"{path}{PRIVATE}" if kind in API_OF_THE_PRIVATE else path
         for method in (name for name in methods if name in {"get", "post", "put", "patch", "delete"}):

@@ -29,7 +29,7 @@ CHECKS = [
 @pytest.mark.timeout(900)
 def test_schemathesis_finds_nothing() -> None:
     with Rig("openapi", WEBHOOK_ALLOW_PRIVATE="0") as rig:
-        rig.start_web(processes=2)
+        rig.start_web(processes=2, interface="wsgi")
         token = json.loads(rig.run("-m", "tests.contract.openapi_token"))["token"]
         command = [
             str(Path(sys.executable).parent / "schemathesis"),
@@ -38,7 +38,7 @@ def test_schemathesis_finds_nothing() -> None:
             f"{rig.url}/api/schema/?format=json",
             f"--header=Authorization: Bearer {token}",
             f"--checks={','.join(CHECKS)}",
-            f"--max-examples={os.environ.get('SCHEMATHESIS_EXAMPLES', '6')}",
+            f"--max-examples={os.environ.get('SCHEMATHESIS_EXAMPLES', '8')}",
             "--phases=examples,coverage,fuzzing",
             "--suppress-health-check=all",
             "--seed=20260101",

@@ -18,6 +18,7 @@ from django.urls import reverse
 
 from tests import factories
 from tests.contract.addresses import admin_pages, api_verbs
+from tests.contract.remembered import quick_logins
 from tests.contract.responding import SECRET
 from tests.contract.world import SECRET_TITLE, World, build
 
@@ -89,8 +90,9 @@ def text_of(answer: Any) -> str:
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("part", PARTS)
-def test_a_private_incident_is_found_at_no_edge_by_another_team(part: int) -> None:
+def test_a_private_incident_is_found_at_no_edge_by_another_team(part: int, settings: Any) -> None:
     """Its title and its number stand in no page, list, search, history or answer that the other team can open."""
+    quick_logins(settings)
     world = build()
     client = world.visitors["other team"]
     member = world.visitors["manager"]
@@ -119,6 +121,7 @@ def test_the_permission_table_is_what_was_decided(part: int, settings: Any) -> N
     quiet = {"BACKEND": "tests.contract.unrendered.UnrenderedTemplates", "NAME": "django"}
     settings.TEMPLATES = [engine | quiet for engine in settings.TEMPLATES]
     settings.UNFOLD = settings.UNFOLD | {"SIDEBAR": {"navigation": [{"title": "None", "items": []}]}}
+    quick_logins(settings)
     world = build()
     if os.environ.get("PERMISSION_TABLE") == "write" and part == 0:
         write(world)

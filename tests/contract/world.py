@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.test import Client
 
 from apps.alerts.models import Alert, AlertGroup, Integration, Receipt
@@ -26,6 +27,7 @@ from apps.people.crypto import seal
 from apps.people.models import ContactPoint, User
 from apps.people.operations import create_service_account
 from tests import factories
+from tests.contract.remembered import BACKEND, DJANGOS, remember
 from tests.contract.responding import respond
 
 GROUPS = ("viewer", "responder", "commander", "manager", "approver", "auditor")
@@ -164,9 +166,10 @@ def _endpoint(owner: User) -> WebhookEndpoint:
 
 
 def _visitors(people: dict[str, User]) -> dict[str, Client]:
+    remember(people.values())
     found = {"anonymous": Client()}
     for column, user in people.items():
         client = Client()
-        client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+        client.force_login(user, backend=BACKEND if BACKEND in settings.AUTHENTICATION_BACKENDS else DJANGOS)
         found[column] = client
     return found

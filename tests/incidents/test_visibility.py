@@ -150,6 +150,24 @@ def test_it_stays_out_of_what_lower_apps_list_by_subject() -> None:
 
 
 @pytest.mark.django_db
+def test_what_a_person_sees_by_subject_is_asked_anew_though_its_sql_is_written_once() -> None:
+    watcher, outsider = named("watcher", "viewer"), person()
+    told = Event.objects.filter(kind="incidents.declared").order_by("pk")
+    assert not told.filter(visible_subjects(watcher)).exists()
+    first, second = incident("Open"), _private()
+    assert [it.subject_key for it in told.filter(visible_subjects(watcher))] == [str(first.pk)]
+    assign_perm("view_incident", watcher, second)
+    assert [it.subject_key for it in told.filter(visible_subjects(watcher))] == [str(first.pk), str(second.pk)]
+    assert list(visible_related(Incident.objects.order_by("pk"), watcher, field="pk")) == [first, second]
+    assert not told.filter(visible_subjects(outsider)).exists()
+    outsider.is_superuser = True
+    assert told.filter(visible_subjects(outsider)).count() == 2
+    watcher.is_active = False
+    assert not told.filter(visible_subjects(watcher)).exists()
+    assert not visible_related(Incident.objects.all(), watcher, field="pk").exists()
+
+
+@pytest.mark.django_db
 def test_titles_of_many_subjects_take_one_query() -> None:
     made = [incident(f"Title {n}", "P4") for n in range(3)]
     with CaptureQueriesContext(connection) as queries:

@@ -31,7 +31,7 @@ from apps.incidents.contacts import who_to_call
 from apps.incidents.loose_ends import loose_ends
 from apps.incidents.models import Incident
 from apps.incidents.permissions import COMMAND, DECLARE, RESPOND, VIEW, authorize
-from apps.incidents.queries import subject_of, timeline, visible_to
+from apps.incidents.queries import seen_ids, subject_of, timeline
 from apps.paging.api.why import WhySerializer
 from apps.paging.explaining import explain
 from apps.paging.operations import WORKING_HOURS, escalate_now
@@ -95,7 +95,7 @@ class IncidentViewSet(PortalReadOnlyViewSet):
         return shown.get(self.action, IncidentDetailSerializer)
 
     def visible(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        rows = queryset.filter(pk__in=visible_to(self.request.user).values("pk")).prefetch_related("services")
+        rows = queryset.filter(pk__in=seen_ids(self.request.user)).prefetch_related("services")
         return rows if self.action == "list" else rows.prefetch_related("roles__user", "milestones")
 
     def _incident(self, pk: int) -> Incident:
