@@ -156,6 +156,7 @@ BUTTONS = (
 RUNBOOK_OWNER = "game-platform"
 RUNBOOK_SERVICES = {
     "api-performance": ("game-api", "matchmaking"),
+    "budget": ("game-api", "matchmaking"),
     "data-corruption": ("player-profiles",),
     "database": ("player-profiles",),
     "economy-rollback": ("game-api", "live-events"),

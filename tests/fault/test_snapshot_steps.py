@@ -73,7 +73,7 @@ def rig(world: str) -> Iterator[Rig]:
 def test_snapshots_are_taken_and_restored_once_though_five_workers_are_killed_between_effect_and_commit(
     rig: Rig, world: str, fault_round: int
 ) -> None:
-    for name in ("workers", "bulk"):
+    for name in ("workers", "bulk", "ticker"):
         rig.kill(name)
     made: dict[str, int] = json.loads(rig.run("-m", "tests.fault.executions", world, "take", "back"))
     took = killed_before_commit(rig, made, Gate(rig))

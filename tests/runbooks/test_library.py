@@ -28,6 +28,7 @@ BOOKS = {path.stem: path.read_text(encoding="utf-8") for path in shipped_runbook
 CHANGING = {"flag_change", "config_apply", "config_restore", "event_pause", "event_resume"}
 DIFFS = {
     "api-performance": ["events.world-boss@production.state"],
+    "budget": ["events.world-boss@production.state"],
     "data-corruption": [
         "combat.attacks@production.state", "payments.checkout@production.state", "economy.drop_rate",
         "payments.checkout@production.state", "combat.attacks@production.state",
