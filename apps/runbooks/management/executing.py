@@ -28,26 +28,17 @@ INTERRUPTED = 130
 _ALLOWED = {ApprovalRequest.State.APPROVED, ApprovalRequest.State.BYPASSED}
 
 
-class RunbookCommand(BaseCommand):
+class ExecutingCommand(BaseCommand):
     """Exit codes: 0 done, 1 failed or given up, 2 wrong usage, 3 preflight failed, 4 no approval, 5 outcome unknown.
 
-    `runbook` is the `command` of the runbook, asked for where it is empty; `positional` maps arguments that take the
-    place of its parameters to their explanations.
+    A subclass says what is looked at (`look`) and how it is asked for (`ask_for`).
     """
 
-    runbook: ClassVar[str] = ""
-    positional: ClassVar[dict[str, str]] = {}
-
     def add_arguments(self, parser: CommandParser) -> None:
-        if not self.runbook:
-            parser.add_argument("runbook", help="the `command` of a runbook, or its slug")
-        for name, told in self.positional.items():
-            parser.add_argument(name, help=told)
         parser.add_argument("--dry-run", action="store_true", help="only show what it would do")
         parser.add_argument("--force", action="store_true", help="don't ask for confirmation")
         parser.add_argument("--as", dest="username", help="whose account acts; default: the one named like you")
         parser.add_argument("--incident", help="the number of the incident it is about")
-        parser.add_argument("--param", action="append", default=[], metavar="NAME=VALUE", help="a parameter")
         parser.add_argument("--bypass", metavar="REASON", help="emergency: without the approval, and why")
         parser.add_argument("--reason", default="", help="why it is executed")
         parser.add_argument("--wait", default="10m", help="how long to wait for the approval (90s, 10m, 2h)")
@@ -58,7 +49,7 @@ class RunbookCommand(BaseCommand):
         actor = actor_for_user(user, "command")
         seconds = self._seconds(options["wait"])
         try:
-            dry_run = self._look(user, actor, options)
+            dry_run = self.look(user, actor, options)
         except DomainError as error:
             self._end(USAGE, _told(error))
         for line in dry_run_lines(dry_run):
@@ -70,6 +61,14 @@ class RunbookCommand(BaseCommand):
         if not options["force"]:
             self._confirm(dry_run)
         self._finish(self._begin(dry_run, actor, seconds, options), actor, by_hand=not options["force"])
+
+    def look(self, user: User, actor: Actor, options: dict[str, Any]) -> DryRun:
+        """What it would do. Raises DomainError for what can't be looked at."""
+        raise NotImplementedError
+
+    def ask_for(self, dry_run: DryRun, actor: Actor, options: dict[str, Any]) -> Execution:
+        """Ask for what was shown; it may have begun already. Raises DomainError."""
+        raise NotImplementedError
 
     # --- who, what --------------------------------------------------------------------------------------------------
 
@@ -86,37 +85,14 @@ class RunbookCommand(BaseCommand):
         except ValueError as error:
             self._end(USAGE, f"--wait: {error}")
 
-    def _look(self, user: User, actor: Actor, options: dict[str, Any]) -> DryRun:
-        runbook = self._runbook(user, self.runbook or options["runbook"])
-        incident_id = None
-        if options["incident"]:
-            found = visible_to(user).filter(number=options["incident"]).first()
-            if found is None:
-                self._end(USAGE, f"There is no incident {options['incident']!r} that {user.username} may see.")
-            incident_id = found.pk
-        parameters = self._parameters(runbook, options["param"])
-        parameters |= {name: options[name] for name in self.positional}
-        return make_dry_run(runbook.pk, parameters, incident_id=incident_id, actor=actor)
-
-    def _runbook(self, user: User, name: str) -> Runbook:
-        rows = visible_runbooks(user).filter(state=Runbook.State.ACTIVE).select_related("active_version")
-        by_command = {str(row.active_version.content.get("command", "")): row for row in rows if row.active_version}
-        found = by_command.get(name) or rows.filter(slug=name).first()
+    def _incident_of(self, user: User, number: str | None) -> int | None:
+        """The id of an incident that this person may see."""
+        if not number:
+            return None
+        found = visible_to(user).filter(number=number).first()
         if found is None:
-            known = ", ".join(sorted(filter(None, by_command))) or "none"
-            self._end(USAGE, f"No active runbook has the command {name!r}. Known: {known}.")
-        return found
-
-    def _parameters(self, runbook: Runbook, given: list[str]) -> dict[str, Any]:
-        assert runbook.active_version is not None, "an active runbook has a version"
-        declared = runbook.active_version.content.get("parameters", {}).get("properties", {})
-        found: dict[str, Any] = {}
-        for item in given:
-            name, equals, text = item.partition("=")
-            if not equals or not name:
-                self._end(USAGE, f"--param {item}: write NAME=VALUE.")
-            found[name] = text if declared.get(name, {}).get("type") == "string" else _read(text)
-        return found
+            self._end(USAGE, f"There is no incident {number!r} that {user.username} may see.")
+        return found.pk
 
     def _confirm(self, dry_run: DryRun) -> None:
         if not sys.stdin.isatty():
@@ -131,10 +107,12 @@ class RunbookCommand(BaseCommand):
 
     def _begin(self, dry_run: DryRun, actor: Actor, seconds: int, options: dict[str, Any]) -> Execution:
         try:
-            execution = start(dry_run.pk, reason=options["reason"], actor=actor)
-            if execution.approval_id is not None and options["bypass"] is not None:
-                return bypass_and_execute(execution.pk, reason=options["bypass"], actor=actor)
-            if execution.approval_id is not None:
+            execution = self.ask_for(dry_run, actor, options)
+            if execution.started_at is not None:
+                return execution
+            if execution.state == Execution.State.AWAITING_APPROVAL:
+                if options["bypass"] is not None:
+                    return bypass_and_execute(execution.pk, reason=options["bypass"], actor=actor)
                 self._wait(execution, seconds)
             return execute(execution.pk, actor=actor)
         except DomainError as error:
@@ -166,6 +144,53 @@ class RunbookCommand(BaseCommand):
 
     def _end(self, code: int, message: str) -> NoReturn:
         raise CommandError(message, returncode=code)
+
+
+class RunbookCommand(ExecutingCommand):
+    """`runbook` is the `command` of the runbook, asked for where it is empty; `positional` maps arguments that take the
+    place of its parameters to their explanations.
+    """
+
+    runbook: ClassVar[str] = ""
+    positional: ClassVar[dict[str, str]] = {}
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        if not self.runbook:
+            parser.add_argument("runbook", help="the `command` of a runbook, or its slug")
+        for name, told in self.positional.items():
+            parser.add_argument(name, help=told)
+        super().add_arguments(parser)
+        parser.add_argument("--param", action="append", default=[], metavar="NAME=VALUE", help="a parameter")
+
+    def look(self, user: User, actor: Actor, options: dict[str, Any]) -> DryRun:
+        runbook = self._runbook(user, self.runbook or options["runbook"])
+        incident_id = self._incident_of(user, options["incident"])
+        parameters = self._parameters(runbook, options["param"])
+        parameters |= {name: options[name] for name in self.positional}
+        return make_dry_run(runbook.pk, parameters, incident_id=incident_id, actor=actor)
+
+    def ask_for(self, dry_run: DryRun, actor: Actor, options: dict[str, Any]) -> Execution:
+        return start(dry_run.pk, reason=options["reason"], actor=actor)
+
+    def _runbook(self, user: User, name: str) -> Runbook:
+        rows = visible_runbooks(user).filter(state=Runbook.State.ACTIVE).select_related("active_version")
+        by_command = {str(row.active_version.content.get("command", "")): row for row in rows if row.active_version}
+        found = by_command.get(name) or rows.filter(slug=name).first()
+        if found is None:
+            known = ", ".join(sorted(filter(None, by_command))) or "none"
+            self._end(USAGE, f"No active runbook has the command {name!r}. Known: {known}.")
+        return found
+
+    def _parameters(self, runbook: Runbook, given: list[str]) -> dict[str, Any]:
+        assert runbook.active_version is not None, "an active runbook has a version"
+        declared = runbook.active_version.content.get("parameters", {}).get("properties", {})
+        found: dict[str, Any] = {}
+        for item in given:
+            name, equals, text = item.partition("=")
+            if not equals or not name:
+                self._end(USAGE, f"--param {item}: write NAME=VALUE.")
+            found[name] = text if declared.get(name, {}).get("type") == "string" else _read(text)
+        return found
 
 
 def _read(text: str) -> Any:
