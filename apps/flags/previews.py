@@ -25,6 +25,8 @@ SAMPLED = 1_000
 MOST_CONTEXTS = 1_000
 MOST_EXAMPLES = 20
 _LONGEST = 120
+# How what an experiment would start with is read; a database keeps no order.
+_WRITTEN = ("experiment", "percents", "traffic", "fallback", "salt", "auto_kill", "guardrails")
 _OPEN = frozenset({FlagChange.State.PROPOSED, FlagChange.State.WAITING})
 
 Context = Mapping[str, Any]
@@ -196,7 +198,8 @@ def _lines(flag: Flag, change: Mapping[str, Any]) -> list[tuple[str, str]]:
     before: Any = flag.definition
     after: Any = _changed(Row("", flag.key, flag.state, 0, definition=flag.definition), change).definition
     if is_about := change.keys() & {"start", "shares"}:
-        before, after = {}, change[is_about.pop()]
+        found = change[is_about.pop()]
+        before, after = {}, {name: found[name] for name in _WRITTEN if name in found}
     old, new = (as_yaml(each).splitlines() if each else [] for each in (before, after))
     found = list(difflib.unified_diff(old, new, lineterm="", n=2))[2:]
     return [({"+": "new", "-": "old"}.get(line[:1], "same"), line) for line in found if not line.startswith("@@")]

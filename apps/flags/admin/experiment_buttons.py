@@ -35,9 +35,11 @@ class ExperimentButtons(PortalModelAdmin):
         "kill_variant",
         "start",
         "shares",
-        "add_guardrail",
-        "edit_guardrail",
-        "remove_guardrail",
+        {
+            "title": "Guardrails",
+            "icon": "fence",
+            "items": ["add_guardrail", "edit_guardrail", "remove_guardrail"],
+        },
         "end",
     )
 

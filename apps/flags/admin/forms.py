@@ -20,7 +20,9 @@ from apps.flags.evaluation.definitions import read_definition, read_segment
 from apps.flags.models import Flag, Segment
 from apps.flags.operations import Step
 from apps.flags.operations.checking import KEY_RULE, MAX_REASON, key_of
+from apps.flags.operations.scheduling import FURTHEST
 from apps.flags.queries import preview_kill, visible_flags
+from apps.foundation.clock import now
 from apps.foundation.errors import Invalid
 
 TEXTS = ("name", "description", "blast_radius", "rollback_expectation")
@@ -100,8 +102,12 @@ class TryForm(BaseDialogForm):
     def clean_context(self) -> dict[str, Any]:
         try:
             found = json.loads(self.cleaned_data["context"])
-        except (ValueError, RecursionError) as error:
+        except RecursionError as error:
+            raise forms.ValidationError("This is nested too deeply.") from error
+        except json.JSONDecodeError as error:
             raise forms.ValidationError(f"This is not valid JSON: {error}.") from error
+        except ValueError as error:
+            raise forms.ValidationError("A number in it has too many digits.") from error
         if not isinstance(found, dict):
             raise forms.ValidationError('Write an object, for example {"targetingKey": "user-1"}.')
         return found
@@ -129,6 +135,14 @@ class RolloutForm(BaseDialogForm):
             raise forms.ValidationError(
                 "Write percentages with commas between them, for example 1, 10, 100."
             ) from error
+
+    def clean(self) -> None:
+        """Refuse what no calendar has; the operation says how far ahead a step may be."""
+        super().clean()
+        begins, percents = self.cleaned_data.get("begins_at"), self.cleaned_data.get("percents", [])
+        pause = timedelta(hours=self.cleaned_data.get("every_hours") or 0)
+        if begins is not None and begins > now() + FURTHEST - pause * (len(percents) - 1):
+            self.add_error("begins_at", f"The last step would be more than {FURTHEST.days} days ahead.")
 
     @property
     def steps(self) -> list[Step]:

@@ -35,7 +35,9 @@ BY = "targetingKey"
 
 Key = Annotated[str, StringConstraints(pattern=KEY_PATTERN)]
 Attribute = Annotated[str, StringConstraints(min_length=1, max_length=200)]
-Scalar = bool | int | float | Annotated[str, StringConstraints(max_length=2000)]
+LONGEST_VALUE = 2_000
+Scalar = bool | int | float | Annotated[str, StringConstraints(max_length=LONGEST_VALUE)]
+_SCALARS = frozenset({"bool", "int", "float", "str", "constrained-str"})  # as Pydantic calls the members of the union
 Operator = Literal[
     "equals",
     "not_equals",
@@ -272,10 +274,17 @@ def _read(model: type[_P], raw: Any) -> _P:
     try:
         return model.model_validate(raw)
     except ValidationError as error:
-        _refuse(
-            [(_place(each["loc"]), _sentence(each)) for each in error.errors(include_url=False, include_input=False)]
-        )
+        found = [_mistake(each) for each in error.errors(include_url=False, include_input=False)]
+        _refuse(list(dict.fromkeys(found)))
         raise
+
+
+def _mistake(each: Any) -> Mistake:
+    """One of Pydantic's errors with its place; a value that is of no kind of scalar is one mistake, not four."""
+    where = _place(each["loc"])
+    if where[-1:] and where[-1] in _SCALARS and isinstance(where[-2], int):
+        return where[:-1], f"Give a text of at most {LONGEST_VALUE:,} characters, a number, true or false."
+    return where, _sentence(each)
 
 
 def _depth(raw: Any) -> int:

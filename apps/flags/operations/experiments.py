@@ -31,6 +31,7 @@ from apps.foundation.operations import operation
 
 RATIO_TIMER = "flags.sample_ratio"
 FEWEST_VARIANTS, MOST_VARIANTS = 2, 20
+LEAST_TRAFFIC = 0.01  # one slot
 WHOLE, TOLERATED = 100.0, 0.011  # so that three thirds may be written as 33.33 each
 
 
@@ -275,6 +276,6 @@ def _given(percents: dict[str, float]) -> dict[str, float]:
 
 
 def _traffic(percent: float) -> float:
-    if not 0 < percent <= WHOLE:
-        raise invalid("traffic", "Give the percent of all who take part: above 0, at most 100.")
+    if not LEAST_TRAFFIC <= percent <= WHOLE:
+        raise invalid("traffic", f"Give the percent of all who take part: {LEAST_TRAFFIC:g} to 100.")
     return float(percent)

@@ -22,6 +22,7 @@ from apps.foundation.errors import Conflict, DomainError
 from apps.foundation.operations import operation
 
 MOST_SAMPLES = 200
+MOST_MEASURED = 1e100  # so that no sum of samples ever leaves the numbers
 ROUNDED = 1e-9  # sums of equal values differ from their multiple by less than this part
 GUARD = Actor.system("guardrail")
 
@@ -97,8 +98,8 @@ def _check(experiment: Experiment, guardrails: dict[str, Guardrail], samples: Se
             raise invalid(f"{at}.metric", f"No guardrail watches {each.metric[:100]!r}. Known: {known}.")
         if each.variant not in experiment.percents:
             raise invalid(f"{at}.variant", f"{experiment.key} has no variant {each.variant[:100]!r}.")
-        if each.samples < 1 or not math.isfinite(each.total) or not math.isfinite(each.squares):
-            raise invalid(at, "Give at least one value, and finite sums.")
+        if each.samples < 1 or not abs(each.total) <= MOST_MEASURED or not 0 <= each.squares <= MOST_MEASURED**2:
+            raise invalid(at, "Give at least one value, and sums of at most 1e100, of squares 1e200.")
         is_rate = each.total == each.squares and each.total == int(each.total) and 0 <= each.total <= each.samples
         if guardrail.kind == Guardrail.Kind.RATE and not is_rate:
             raise invalid(at, f"{each.metric} is a rate: give trials, and successes among them.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from apps.flags.events import ExperimentEdited
@@ -10,7 +9,7 @@ from apps.flags.models import Experiment, Flag, Guardrail
 from apps.flags.operations.allocating import locked_experiment, tell
 from apps.flags.operations.checking import key_of, reason_of
 from apps.flags.operations.experiments import refuse_less_guard, void_start
-from apps.flags.operations.guarding import judge_anew
+from apps.flags.operations.guarding import MOST_MEASURED, judge_anew
 from apps.flags.permissions import CHANGE
 from apps.foundation.actor import Actor
 from apps.foundation.checking import invalid
@@ -151,8 +150,8 @@ def _check(guardrail: Guardrail) -> None:
         if value not in choices.values:
             raise invalid(name, f"Choose one of {', '.join(choices.values)}.")
     is_tolerance = guardrail.against == Guardrail.Against.FALLBACK
-    if not math.isfinite(guardrail.threshold) or (is_tolerance and guardrail.threshold < 0):
-        raise invalid("threshold", "What is tolerated must be 0 or more; a limit any number.")
+    if not abs(guardrail.threshold) <= MOST_MEASURED or (is_tolerance and guardrail.threshold < 0):
+        raise invalid("threshold", "What is tolerated must be 0 or more; a limit any number, at most 1e100.")
     if not 0 < guardrail.sensitivity <= MOST_SENSITIVITY:
         raise invalid("sensitivity", "Give the size of a harm that must be found, above 0, at most 1e9.")
     if not 0 < guardrail.alpha <= 0.5:  # noqa: PLR2004  # beyond that it would be a coin

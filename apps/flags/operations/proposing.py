@@ -41,7 +41,7 @@ def written_out(flag: Flag, change: Any) -> Any:
         raise Conflict(f"{experiment.key} does not run.", code="experiment_not_running")
     traffic = given.get("traffic")
     if traffic is not None and (isinstance(traffic, bool) or not isinstance(traffic, int | float)):
-        raise invalid("traffic", "Give the percent of all who take part: above 0, at most 100.")
+        raise invalid("traffic", "Give the percent of all who take part as a number.")
     shares, part = checked_shares(experiment, given["percents"], traffic, epochs_of(experiment))
     return shares_of(experiment, shares, part)
 

@@ -254,7 +254,7 @@ def _schedule(flag: Flag, wanted: Sequence[tuple[datetime | None, Any]], reason:
 
 def needed_for(change: Any) -> str:
     """The permission for such a change; what is no change at all is refused later."""
-    switches = isinstance(change, dict) and change.get("state") in {Flag.State.KILLED, Flag.State.ON}
+    switches = isinstance(change, dict) and change.get("state") in (Flag.State.KILLED, Flag.State.ON)
     return KILL if switches else CHANGE
 
 
