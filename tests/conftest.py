@@ -110,6 +110,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=_turn)
     gc.collect()
     gc.freeze()  # modules and tests stay: nobody need look again and again whether they are still in use
+    gc.set_threshold(20_000, 20, 20)  # and what a test leaves is looked through less often than by default
 
 
 @pytest.hookimpl(optionalhook=True)
