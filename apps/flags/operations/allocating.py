@@ -14,8 +14,7 @@ from apps.flags.experiments.epochs import EVENLY, Epoch
 from apps.flags.experiments.plan import pack
 from apps.flags.experiments.slots import Ranges, is_within, slot_of, table
 from apps.flags.models import AllocationEpoch, Experiment, Exposure, Flag, FlagRevision, HeldUnits
-from apps.flags.operations.approving import drop_proposals
-from apps.flags.operations.changing import locked_flag, raise_revision
+from apps.flags.operations.changing import locked_flag, read_anew, said_of
 from apps.foundation.actor import Actor
 from apps.foundation.clock import now
 from apps.foundation.errors import NotFound, PreconditionFailed
@@ -65,8 +64,7 @@ def save_both(experiment: Experiment, flag: Flag, revision: FlagRevision, actor:
     experiment.save()
     flag.version += 1
     flag.save()
-    drop_proposals(flag, f"The flag has changed: it has version {flag.version} now.", actor=actor)
-    raise_revision(revision)
+    read_anew(flag, revision, actor)
 
 
 def tell(
@@ -76,13 +74,7 @@ def tell(
     flag = experiment.flag
     newest = AllocationEpoch.objects.filter(experiment=experiment).order_by("-number").values_list("number", flat=True)
     told = event(
-        flag_id=flag.pk,
-        key=flag.key,
-        environment=flag.environment.slug,
-        name=flag.name,
-        reason=reason,
-        about_kind=about.kind,
-        about_key=about.key,
+        **said_of(flag, reason, about),
         experiment_id=experiment.pk,
         experiment=experiment.key,
         title=experiment.name,

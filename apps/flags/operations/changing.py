@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from apps.catalog.models import Change
 from apps.catalog.operations import NewChange, record_changes
@@ -57,19 +57,28 @@ def raise_revision(revision: FlagRevision) -> None:
 
 
 def finish(flag: Flag, revision: FlagRevision, event: type[E], *, reason: str, about: Subject, actor: Actor) -> int:
-    """Raise the number by which every process knows that something changed, and tell of it; the event's id."""
+    """Have every process read the changed flag anew, and tell of it; the event's id."""
+    read_anew(flag, revision, actor)
+    return publish(event(**said_of(flag, reason, about)), subject=subject_of(flag), actor=actor)
+
+
+def read_anew(flag: Flag, revision: FlagRevision, actor: Actor) -> None:
+    """Raise the number by which every process knows that the flag has changed; what was proposed for it is void."""
     raise_revision(revision)
     drop_proposals(flag, f"The flag has changed: it has version {flag.version} now.", actor=actor)
-    told = event(
-        flag_id=flag.pk,
-        key=flag.key,
-        environment=flag.environment.slug,
-        name=flag.name,
-        reason=reason,
-        about_kind=about.kind,
-        about_key=about.key,
-    )
-    return publish(told, subject=subject_of(flag), actor=actor)
+
+
+def said_of(flag: Flag, reason: str, about: Subject) -> dict[str, Any]:
+    """What every event of a flag says, those of its experiments too."""
+    return {
+        "flag_id": flag.pk,
+        "key": flag.key,
+        "environment": flag.environment.slug,
+        "name": flag.name,
+        "reason": reason,
+        "about_kind": about.kind,
+        "about_key": about.key,
+    }
 
 
 def record_change(flag: Flag, done: str, actor: Actor) -> None:
