@@ -108,6 +108,16 @@ class Watched:
         self.killed_at = kill_holder(rig, self.execution)
 
 
+def watch(rig: Rig, receiver: Receiver, watched: dict[str, Watched]) -> None:
+    """Kill who is at work in each of these executions until all are over; AssertionError after 150 s."""
+    until = time.monotonic() + 150
+    while not all(is_over(rig, item.execution) for item in watched.values()):
+        assert time.monotonic() < until, {name: (item.kills, item.took) for name, item in watched.items()}
+        for item in watched.values():
+            item.look(rig, receiver)
+        time.sleep(0.03)
+
+
 def test_requests_and_checks_go_on_under_one_key_though_five_workers_are_killed_in_each(
     rig: Rig, receiver: Receiver, fault_round: int
 ) -> None:
@@ -118,12 +128,7 @@ def test_requests_and_checks_go_on_under_one_key_though_five_workers_are_killed_
     for method, path in paths.values():
         receiver.hold(method, path)
     start(rig, len(watched) + 2)
-    until = time.monotonic() + 150
-    while not all(is_over(rig, item.execution) for item in watched.values()):
-        assert time.monotonic() < until, {name: (item.kills, item.took) for name, item in watched.items()}
-        for item in watched.values():
-            item.look(rig, receiver)
-        time.sleep(0.03)
+    watch(rig, receiver, watched)
     for name, item in watched.items():
         assert rig.value(STATE, item.execution) == "succeeded", name
         assert (len(item.took), len(receiver.of(item.method, item.path))) == (KILLS, KILLS + 1), name
@@ -155,12 +160,7 @@ def test_hooks_waits_events_and_sub_runbooks_go_on_though_five_workers_are_kille
     for method, path in paths.values():
         receiver.hold(method, path)
     start(rig, len(watched) + 2)
-    until = time.monotonic() + 150
-    while not all(is_over(rig, item.execution) for item in watched.values()):
-        assert time.monotonic() < until, {name: (item.kills, item.took) for name, item in watched.items()}
-        for item in watched.values():
-            item.look(rig, receiver)
-        time.sleep(0.03)
+    watch(rig, receiver, watched)
     for name, item in watched.items():
         assert rig.value(STATE, item.execution) == "succeeded", name
         # The sub-runbook asks a sixth time for its plan, then once more in its own step.
