@@ -24,6 +24,15 @@ class ApprovalRequest(models.Model):
         WITHDRAWN = "withdrawn", "withdrawn"
         BYPASSED = "bypassed", "emergency bypass"
 
+    class Kind(models.TextChoices):
+        QUESTION = "question", "asked for"
+        AHEAD = "ahead", "approved ahead of time"
+
+    kind = models.CharField(max_length=10, choices=Kind, default=Kind.QUESTION)
+    answered_by = models.ForeignKey(
+        "self", on_delete=models.PROTECT, null=True, blank=True, related_name="+",
+        help_text="what was approved ahead of time and answered it",
+    )  # fmt: skip
     subject_kind = models.CharField(max_length=40)
     subject_key = models.CharField(max_length=64)
     title = models.CharField(max_length=300)

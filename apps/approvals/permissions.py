@@ -6,6 +6,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.db.models import Q, QuerySet
 
 from apps.approvals.models import ApprovalRequest
+from apps.catalog.models import Team
 from apps.catalog.queries import is_lead
 from apps.foundation.actor import Actor
 from apps.foundation.errors import Forbidden
@@ -61,10 +62,7 @@ def require_decide(actor: Actor, request: ApprovalRequest) -> None:
     user = user_of(actor)
     if user is None:
         raise Forbidden("Only somebody with an account decides about approvals.")
-    if not holds_decision(user, request.team_id):
-        whom = f", or to lead {request.team.name}" if request.team else ""
-        raise Forbidden(f"{actor.name} may not do this: it needs the permission {DECIDE}{whom}.",
-                        extra={"permission": DECIDE})  # fmt: skip
+    require_decision(actor, request.team_id)
     if is_own(user, request):
         raise Forbidden(
             "Nobody decides about their own request, nor does an account of theirs: ask a second person.",
@@ -72,15 +70,33 @@ def require_decide(actor: Actor, request: ApprovalRequest) -> None:
         )
 
 
+def require_decision(actor: Actor, team_id: int | None) -> None:
+    """Raise Forbidden unless the actor is somebody who decides for this team."""
+    user = user_of(actor)
+    if user is None:
+        raise Forbidden("Only somebody with an account decides about approvals.")
+    if not holds_decision(user, team_id):
+        team = Team.objects.filter(pk=team_id).first() if team_id is not None else None
+        whom = f", or to lead {team.name}" if team else ""
+        raise Forbidden(f"{actor.name} may not do this: it needs the permission {DECIDE}{whom}.",
+                        extra={"permission": DECIDE})  # fmt: skip
+
+
 def may_withdraw(user: User | AnonymousUser, request: ApprovalRequest) -> bool:
-    """Whoever asked, or the owner of the account that did."""
-    return isinstance(user, User) and user.is_active and is_own(user, request)
+    """Whoever asked, or the owner of the account that did; what stands ahead: who may decide, and who may bypass."""
+    if not isinstance(user, User) or not user.is_active:
+        return False
+    if request.kind == ApprovalRequest.Kind.AHEAD:
+        return holds_decision(user, request.team_id) or may_bypass(user)
+    return is_own(user, request)
 
 
 def require_withdraw(actor: Actor, request: ApprovalRequest) -> None:
     """Raise Forbidden unless `may_withdraw`; the portal itself may."""
     user = user_of(actor)
     if not actor.is_system and (user is None or not may_withdraw(user, request)):
+        if request.kind == ApprovalRequest.Kind.AHEAD:
+            raise Forbidden("Only those who may decide or bypass take back what is approved ahead.")
         raise Forbidden("Only whoever asked can withdraw the request.")
 
 

@@ -13,7 +13,7 @@ from django.db.models.functions import Cast
 from django.urls import reverse
 
 from apps.approvals.models import ApprovalRequest
-from apps.approvals.permissions import DECIDE, VIEW, same_hands
+from apps.approvals.permissions import DECIDE, VIEW, holds_decision, same_hands
 from apps.catalog.models import Membership
 from apps.foundation.clock import now
 from apps.foundation.errors import Conflict
@@ -91,6 +91,26 @@ def deciders_of(request: ApprovalRequest) -> list[User]:
         rows = rows.exclude(pk__in=same_hands(request.requested_by).values("pk"))
     one = ApprovalRequest.objects.filter(pk=request.pk)
     return [user for user in rows.order_by("pk") if one.filter(visible_subjects(user, without=[SUBJECT_KIND])).exists()]
+
+
+def standing_ahead(subject: Subject | None = None) -> QuerySet[ApprovalRequest]:
+    """What is approved ahead of time now, about `subject` or at all."""
+    rows = ApprovalRequest.objects.filter(kind=ApprovalRequest.Kind.AHEAD, state=_State.APPROVED, expires_at__gt=now())
+    return rows if subject is None else rows.filter(subject_kind=subject.kind, subject_key=subject.key)
+
+
+def why_not_ahead(ahead: ApprovalRequest, user: User | None) -> str:
+    """Why `user` can't go by what was approved ahead of time; empty when they can. Its content is not looked at."""
+    if ahead.state != _State.APPROVED:
+        return f"What was approved ahead is {ahead.get_state_display()}: {ahead.decision_reason}"
+    if ahead.expires_at <= now():
+        return "What was approved ahead has run out."
+    giver = ahead.decided_by
+    if giver is None or not holds_decision(giver, ahead.team_id):
+        return f"{ahead.decided_by_name}, who approved it ahead, may no longer decide."
+    if user is None or same_hands(user).filter(pk=giver.pk).exists():
+        return "Nobody goes by what they have approved ahead themselves."
+    return ""
 
 
 def holding(subject: Subject) -> ApprovalRequest | None:

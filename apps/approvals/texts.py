@@ -86,6 +86,16 @@ def tell_requester(request: ApprovalRequest, *, but: int | None = None) -> None:
     _enqueue(request, [told], what="told", title=title, lines=lines, guarded=False)
 
 
+def tell_giver(request: ApprovalRequest, giver_id: int | None) -> None:
+    """Tell whoever approved something ahead of time that somebody else took it back."""
+    if giver_id is None or giver_id == request.decided_by_id:
+        return
+    lines = [f"{request.decided_by_name} took back what you had approved ahead of time: {request.title}", ""]
+    lines += [f"Why: {request.decision_reason}"]
+    title = f"No longer approved ahead: {request.title}"
+    _enqueue(request, [giver_id], what="taken-back", title=title, lines=lines, guarded=False)
+
+
 def tell_of_bypass(request: ApprovalRequest, *, by: User | None) -> None:
     """Tell all who might have decided, and the manager of whoever did without them."""
     people = {user.pk for user in deciders_of(request)}

@@ -29,7 +29,7 @@ class RunbooksConfig(AppConfig):
 
 
 def register_subjects() -> None:
-    """How lower apps title, link and protect executions and runbooks."""
+    """How lower apps title, link and protect executions, runbooks and their versions."""
     from apps.foundation.subjects import SubjectKind, register_subject
     from apps.runbooks import queries
 
@@ -47,5 +47,13 @@ def register_subjects() -> None:
             titles=queries.runbook_titles,
             url=queries.runbook_url,
             visible_keys=queries.visible_runbook_keys,
+        )
+    )
+    register_subject(
+        SubjectKind(
+            kind=queries.VERSION,
+            titles=queries.version_titles,
+            url=queries.version_url,
+            visible_keys=queries.visible_version_keys,
         )
     )

@@ -45,6 +45,11 @@ def unapproved(document: Document) -> Iterator[str]:
             yield f"`{slug}` needs an approval, so what runs it needs one too: write `approval: required`."
 
 
+def runs_others(document: Document) -> bool:
+    """Whether a step, or what undoes one, runs another runbook."""
+    return any(True for _ in _named(document))
+
+
 def trail_of(execution: Execution) -> tuple[str, ...]:
     """The slugs of the runbooks that run this execution, the uppermost first, and its own."""
     found = [execution.runbook.slug]

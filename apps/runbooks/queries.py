@@ -22,9 +22,10 @@ from apps.runbooks.models import (
     Runbook,
     RunbookGroupPermission,
     RunbookUserPermission,
+    RunbookVersion,
 )
 
-EXECUTION, RUNBOOK = "execution", "runbook"
+EXECUTION, RUNBOOK, VERSION = "execution", "runbook", "runbook_version"
 
 
 # --- who sees what ----------------------------------------------------------------------------------------------------
@@ -147,6 +148,27 @@ def runbook_url(key: str) -> str:
 def visible_runbook_keys(user: Any) -> QuerySet[Any, Any]:
     """Text keys of the runbooks that `user` may see."""
     return _keys(visible_runbooks(user))
+
+
+def version_subject(version_id: int) -> Subject:
+    """A version of a runbook, as what is approved ahead speaks of it."""
+    return Subject(VERSION, str(version_id))
+
+
+def version_titles(keys: Iterable[str]) -> dict[str, str]:
+    """`Economy rollback v3` by text key, with one query."""
+    rows = RunbookVersion.objects.filter(pk__in=_numbers(keys)).values_list("pk", "runbook__name", "number")
+    return {str(pk): f"{name} v{number}" for pk, name, number in rows}
+
+
+def version_url(key: str) -> str:
+    """The page of a version."""
+    return f"/admin/runbooks/runbookversion/{key}/change/"
+
+
+def visible_version_keys(user: Any) -> QuerySet[Any, Any]:
+    """Text keys of the versions of runbooks that `user` may see."""
+    return _keys(RunbookVersion.objects.filter(runbook__in=visible_runbooks(user).order_by().values("pk")))
 
 
 def _keys(rows: QuerySet[Any]) -> QuerySet[Any, Any]:

@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from apps.approvals.permissions import same_hands
-from apps.approvals.queries import waiting_for
+from apps.approvals.queries import standing_ahead, waiting_for
 from apps.people.models import User
 
 
@@ -20,7 +20,7 @@ class WaitsFilter(admin.SimpleListFilter):
     parameter_name = "waits"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("you", "waits for you"), ("others", "asked by you")]
+        return [("you", "waits for you"), ("others", "asked by you"), ("ahead", "approved ahead")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         user = request.user
@@ -28,4 +28,6 @@ class WaitsFilter(admin.SimpleListFilter):
             return queryset.filter(pk__in=waiting_for(user).values("pk"))
         if self.value() == "others" and isinstance(user, User):
             return queryset.filter(requested_by__in=same_hands(user).values("pk"))
+        if self.value() == "ahead":
+            return queryset.filter(pk__in=standing_ahead().values("pk"))
         return queryset

@@ -43,6 +43,10 @@ def _clock(at: datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M} UTC"
 
 
+def _stands_ahead(row: ApprovalRequest) -> bool:
+    return row.kind == ApprovalRequest.Kind.AHEAD and row.state == _State.APPROVED and row.expires_at > now()
+
+
 class TitledList(ChangeList):
     """The list with the titles of what is asked about, asked once for all its rows."""
 
@@ -145,7 +149,7 @@ class ApprovalRequestAdmin(ReadOnlyAdmin, PortalModelAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         here, base = request.GET.get("waits", ""), reverse("admin:approvals_approvalrequest_changelist")
-        tabs = [("All", ""), ("Waits for you", "you"), ("Asked by you", "others")]
+        tabs = [("All", ""), ("Waits for you", "you"), ("Asked by you", "others"), ("Approved ahead", "ahead")]
         shown = {
             "title": "Approvals",
             "approval_tabs": [
@@ -174,7 +178,7 @@ class ApprovalRequestAdmin(ReadOnlyAdmin, PortalModelAdmin):
             "about_url": subject_url(subject),
             "over": pending and row.expires_at <= now(),
             "may_decide": pending and may_decide(user, row),
-            "may_withdraw": pending and may_withdraw(user, row),
+            "may_withdraw": (pending or _stands_ahead(row)) and may_withdraw(user, row),
             "may_bypass": pending and may_bypass(user),
             "buttons": {
                 name: reverse(f"admin:approvals_approvalrequest_{name}", args=[row.pk])
@@ -190,23 +194,29 @@ class ApprovalRequestAdmin(ReadOnlyAdmin, PortalModelAdmin):
 
     # --- buttons ---
 
-    def _pending(self, request: HttpRequest, object_id: str | None) -> ApprovalRequest | None:
-        """The row if it can still be decided: asked for each of four buttons, read once for a page."""
-        known: dict[str, ApprovalRequest | None] = request.__dict__.setdefault("portal_pending_approvals", {})
+    def _known(self, request: HttpRequest, object_id: str | None) -> ApprovalRequest | None:
+        """The row: asked for each of four buttons, read once for a page."""
+        known: dict[str, ApprovalRequest | None] = request.__dict__.setdefault("portal_known_approvals", {})
         key = str(object_id or "")
         if key not in known:
-            found = self.get_object(request, key) if key else None
-            open_still = found is not None and found.state == _State.PENDING and found.expires_at > now()
-            known[key] = found if open_still else None
+            known[key] = self.get_object(request, key) if key else None
         return known[key]
+
+    def _pending(self, request: HttpRequest, object_id: str | None) -> ApprovalRequest | None:
+        """The row if it can still be decided."""
+        found = self._known(request, object_id)
+        open_still = found is not None and found.state == _State.PENDING and found.expires_at > now()
+        return found if open_still else None
 
     def has_decide_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
         row = self._pending(request, object_id)
         return row is not None and may_decide(request.user, row)
 
     def has_withdraw_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
-        row = self._pending(request, object_id)
-        return row is not None and may_withdraw(request.user, row)
+        row = self._known(request, object_id)
+        if row is None or not (_stands_ahead(row) or self._pending(request, object_id)):
+            return False
+        return may_withdraw(request.user, row)
 
     def has_bypass_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
         return self._pending(request, object_id) is not None and may_bypass(request.user)
@@ -240,7 +250,7 @@ class ApprovalRequestAdmin(ReadOnlyAdmin, PortalModelAdmin):
         description="Withdraw",
         icon="undo",
         permissions=["withdraw"],
-        dialog={"title": "Take your request back?", "form_class": NoteForm, "form_submit_text": "Withdraw"},
+        dialog={"title": "Take it back?", "form_class": NoteForm, "form_submit_text": "Withdraw"},
     )
     def withdraw(self, request: HttpRequest, form: NoteForm, object_id: str) -> HttpResponse:
         return self.press(

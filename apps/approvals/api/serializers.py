@@ -26,6 +26,12 @@ class ApprovalSerializer(serializers.ModelSerializer[ApprovalRequest]):
     team = serializers.IntegerField(
         source="team_id", read_only=True, allow_null=True, help_text="its leads may decide besides the approvers"
     )
+    answered_by = serializers.IntegerField(
+        source="answered_by_id",
+        read_only=True,
+        allow_null=True,
+        help_text="the one ahead of time that answered it",
+    )
     requested_by = serializers.IntegerField(source="requested_by_id", read_only=True, allow_null=True)
     decided_by = serializers.IntegerField(source="decided_by_id", read_only=True, allow_null=True)
 
@@ -33,6 +39,8 @@ class ApprovalSerializer(serializers.ModelSerializer[ApprovalRequest]):
         model = ApprovalRequest
         fields = (
             "id",
+            "kind",
+            "answered_by",
             "subject",
             "title",
             "content",

@@ -27,7 +27,7 @@ class ApprovalFilter(django_filters.FilterSet):
 
     class Meta:
         model = ApprovalRequest
-        fields = ("waiting", "state", "subject_kind", "subject_key", "team", "requested_by")
+        fields = ("waiting", "kind", "state", "subject_kind", "subject_key", "team", "requested_by")
 
     def mine(self, queryset: QuerySet[ApprovalRequest], name: str, value: bool) -> QuerySet[ApprovalRequest]:
         if self.request is None:
@@ -72,7 +72,7 @@ class ApprovalViewSet(PortalReadOnlyViewSet):
     @extend_schema(request=ApprovalNoteInput, responses=ApprovalSerializer)
     @action(detail=True, methods=["post"])
     def withdraw(self, request: Request, pk: str) -> Response:
-        """Take one's own request back."""
+        """Take one's own request back, or what stands ahead of time: that needs a reason."""
         return self._run(operations.withdraw, lambda row: require_withdraw(self.actor, row), ApprovalNoteInput)
 
     @extend_schema(request=ApprovalReasonInput, responses=ApprovalSerializer)

@@ -13,7 +13,7 @@ from apps.approvals.models import ApprovalRequest
 from apps.approvals.operations.changing import MOST_NAME, checked_reason, end, locked, repeats, tell
 from apps.approvals.permissions import require_withdraw
 from apps.approvals.queries import EXPIRE, canonical, content_hash
-from apps.approvals.texts import ask, tell_requester
+from apps.approvals.texts import ask, tell_giver, tell_requester
 from apps.engine.timers import NewTimer, schedule_many
 from apps.foundation.actor import Actor
 from apps.foundation.clock import now
@@ -43,8 +43,8 @@ def request_approval(
     its request is pending, or approved and still holds, returns that; other content voids what is pending. The
     caller answers for whether the actor may ask. Raises Invalid for content that can't be kept.
     """
-    why, text = checked_reason(reason, required=False), _checked_title(title)
-    digest = _checked_content(content)
+    why, text = checked_reason(reason, required=False), checked_title(title)
+    digest = checked_content(content)
     standing = _standing(subject)
     for row in standing:
         if row.content_hash == digest and row.expires_at > now():
@@ -87,7 +87,8 @@ def _standing(subject: Subject) -> list[ApprovalRequest]:
     return list(rows.order_by("-pk"))
 
 
-def _checked_content(content: dict[str, Any]) -> str:
+def checked_content(content: dict[str, Any]) -> str:
+    """The hash of a content that can be kept. Raises Invalid for any other."""
     try:
         text = canonical(content)
         text.encode()
@@ -98,7 +99,8 @@ def _checked_content(content: dict[str, Any]) -> str:
     return content_hash(content)
 
 
-def _checked_title(title: str) -> str:
+def checked_title(title: str) -> str:
+    """`title` as it is kept. Raises Invalid for an empty one."""
     text = " ".join(title.replace("\x00", "").split())[:300]
     if not text:
         raise Invalid("Give a title.", fields={"title": ["Say what is asked for."]})
@@ -115,14 +117,22 @@ def _checked_minutes(minutes: int | None) -> int:
 
 @operation
 def withdraw(request_id: int, *, reason: str = "", actor: Actor) -> ApprovalRequest:
-    """Take one's own pending request back. A repeat changes nothing.
+    """Take one's own pending request back, or what stands ahead of time. A repeat changes nothing.
 
-    Raises NotFound, Forbidden for others than whoever asked, Conflict once it is decided.
+    What stands ahead is taken back by those who may decide, and in an emergency by holders of the bypass, with a
+    reason; whoever gave it is told. Raises NotFound, Forbidden for others than whoever asked, Invalid, Conflict once it
+    is decided or has run out.
     """
     request = locked(request_id, actor)
     require_withdraw(actor, request)
-    why = checked_reason(reason, required=False)
-    if not repeats(request, _State.WITHDRAWN, actor):
+    ahead = request.kind == ApprovalRequest.Kind.AHEAD
+    why = checked_reason(reason, required=ahead)
+    if ahead and request.state == _State.APPROVED and request.expires_at > now():
+        giver = request.decided_by_id
+        end(request, _State.WITHDRAWN, why, actor)
+        tell(Withdrawn, request, reason=why, actor=actor)
+        tell_giver(request, giver)
+    elif not repeats(request, _State.WITHDRAWN, actor):
         end(request, _State.WITHDRAWN, why, actor)
         tell(Withdrawn, request, reason=why, actor=actor)
     return request

@@ -68,6 +68,6 @@ def event_of(kind: type[ApprovalEvent], request: ApprovalRequest, *, name: str, 
     )
 
 
-def tell(kind: type[ApprovalEvent], request: ApprovalRequest, *, reason: str, actor: Actor) -> None:
-    """Publish what the actor did about a request."""
-    publish(event_of(kind, request, name=actor.name, reason=reason), subject=subject_of(request), actor=actor)
+def tell(kind: type[ApprovalEvent], request: ApprovalRequest, *, reason: str, name: str = "", actor: Actor) -> None:
+    """Publish what the actor did about a request; `name` for what somebody else said before."""
+    publish(event_of(kind, request, name=name or actor.name, reason=reason), subject=subject_of(request), actor=actor)

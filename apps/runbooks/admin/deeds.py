@@ -22,6 +22,7 @@ from apps.runbooks.admin.asking import Ask, ask_or_do, fresh
 from apps.runbooks.admin.desk import MOST_EXECUTIONS, execution_rows, names, needs_approval
 from apps.runbooks.admin.showing import DiffRow
 from apps.runbooks.models import Execution, Mitigation
+from apps.runbooks.operations.ahead import goes_ahead
 from apps.runbooks.operations.executing import use_mitigation
 from apps.runbooks.permissions import user_may_use
 
@@ -72,7 +73,7 @@ class IncidentDeeds:
             raise PermissionDenied
         version = mitigation.runbook.active_version
         assert version is not None
-        asks = needs_approval(version.content)
+        asks = needs_approval(version.content) and not goes_ahead(version, request.user)
         ask = Ask(
             title=f"{mitigation.name}?",
             action=reverse("admin:runbooks_incident_use", args=[incident_id, mitigation_id]),

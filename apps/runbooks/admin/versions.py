@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin
@@ -13,15 +14,23 @@ from django.urls import URLPattern, path, reverse
 from django.views.decorators.http import require_safe
 from unfold.decorators import display
 
-from apps.people.admin.base import PortalModelAdmin, ReadOnlyAdmin
+from apps.approvals.models import ApprovalRequest
+from apps.approvals.operations.ahead import DAYS
+from apps.approvals.permissions import holds_decision
+from apps.approvals.queries import standing_ahead
+from apps.foundation.clock import now
+from apps.people.admin.base import PortalModelAdmin, ReadOnlyAdmin, request_actor
 from apps.people.models import User
 from apps.runbooks import operations
+from apps.runbooks.admin.asking import Ask, Choice, Given, ask_or_do
 from apps.runbooks.admin.authoring_forms import ActivateForm
 from apps.runbooks.admin.editor import comparison
 from apps.runbooks.admin.readable import readable
 from apps.runbooks.authorship import user_may_edit
+from apps.runbooks.documents import Document
 from apps.runbooks.models import Runbook, RunbookVersion
-from apps.runbooks.queries import visible_runbooks
+from apps.runbooks.nesting import runs_others
+from apps.runbooks.queries import version_subject, visible_runbooks
 
 
 @admin.register(RunbookVersion)
@@ -56,7 +65,11 @@ class RunbookVersionAdmin(ReadOnlyAdmin, PortalModelAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         activate = self.admin_site.admin_view(self.activate_view)
-        mine = [path("<int:version_id>/activate/", activate, name="runbooks_runbookversion_activate")]
+        ahead = self.admin_site.admin_view(self.approve_ahead_view)
+        mine = [
+            path("<int:version_id>/activate/", activate, name="runbooks_runbookversion_activate"),
+            path("<int:version_id>/approve-ahead/", ahead, name="runbooks_runbookversion_approve_ahead"),
+        ]
         return [*mine, *super().get_urls()]
 
     def change_view(
@@ -81,9 +94,56 @@ class RunbookVersionAdmin(ReadOnlyAdmin, PortalModelAdmin):
         self.perform(request, operations.activate_version, version_id, reason=reason, done=done)
         return HttpResponseRedirect(reverse("admin:runbooks_runbookversion_change", args=[version_id]))
 
+    def approve_ahead_view(self, request: HttpRequest, version_id: int) -> HttpResponse:
+        """Ask for the reason and the end, then approve it ahead of time; the operation checks who may."""
+        version: RunbookVersion = self.row(request, str(version_id))
+        if not _may_decide(request, version):
+            raise PermissionDenied
+        here = reverse("admin:runbooks_runbookversion_change", args=[version_id])
+        ask = Ask(
+            title=f"Approve {version} ahead?",
+            action=reverse("admin:runbooks_runbookversion_approve_ahead", args=[version_id]),
+            back=here,
+            submit="Approve ahead",
+            icon="verified",
+            lead=_AHEAD,
+            choices=tuple(Choice(str(days), f"For {days} days", text) for days, text in _TERMS),
+            chosen=str(DAYS),
+            reason_hint="What you have looked at, and what it is meant for",
+        )
+
+        def do(given: Given) -> ApprovalRequest:
+            until = now() + timedelta(days=int(given.choice))
+            return operations.approve_version_ahead(
+                version_id, reason=given.reason, until=until, actor=request_actor(request)
+            )
+
+        return ask_or_do(
+            request,
+            ask,
+            do,
+            done=lambda row: f"Approved ahead until {row.expires_at:%Y-%m-%d}.",
+            to=lambda _: here,
+        )
+
+
+_AHEAD = (
+    "Whoever may execute this runbook then does so without asking, with any parameters that this version allows: not "
+    "you yourself, and no other version. It can be taken back at any time."
+)
+_TERMS = ((30, "About a month."), (DAYS, "About a quarter of a year."), (180, "About half a year."))
+
+
+def _may_decide(request: HttpRequest, version: RunbookVersion) -> bool:
+    return isinstance(request.user, User) and holds_decision(request.user, version.runbook.owner_id)
+
 
 def _is_active(version: RunbookVersion) -> bool:
     return version.runbook.active_version_id == version.pk and version.runbook.state == Runbook.State.ACTIVE
+
+
+def _can_be_ahead(document: Document | None) -> bool:
+    return document is not None and document.approval == "required" and not runs_others(document)
 
 
 def _may_edit(request: HttpRequest, runbook: Runbook) -> bool:
@@ -95,7 +155,7 @@ def _version_page(request: HttpRequest, page: RunbookVersionAdmin, object_id: st
     version = page.get_object(request, object_id)
     if version is None:
         raise Http404
-    is_active = _is_active(version)
+    is_active, seen = _is_active(version), readable(version)
     context = {
         **page.admin_site.each_context(request),
         "title": f"{version.runbook.name}, version {version.number}",
@@ -103,9 +163,11 @@ def _version_page(request: HttpRequest, page: RunbookVersionAdmin, object_id: st
         "version": version,
         "runbook": version.runbook,
         "is_active": is_active,
-        "readable": readable(version),
+        "readable": seen,
         "may_edit": _may_edit(request, version.runbook),
         "form": ActivateForm(),
+        "ahead": standing_ahead(version_subject(version.pk)).order_by("expires_at"),
+        "may_approve_ahead": _may_decide(request, version) and _can_be_ahead(seen.document),
     }
     if version.runbook.active_version_id not in {None, version.pk}:
         context |= comparison(version.runbook, version.text)

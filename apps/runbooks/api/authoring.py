@@ -13,6 +13,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 
+from apps.approvals.api.serializers import ApprovalSerializer
+from apps.approvals.permissions import require_decision
 from apps.people.api.viewsets import PortalReadOnlyViewSet
 from apps.runbooks import operations
 from apps.runbooks.api import authoring_serializers as shown
@@ -141,7 +143,7 @@ class RunbookVersionViewSet(PortalReadOnlyViewSet):
     """The immutable versions of runbooks."""
 
     scope_area = "runbooks"
-    action_permissions = {"list": None, "retrieve": None, "activate": None}
+    action_permissions = {"list": None, "retrieve": None, "activate": None, "approve_ahead": None}
     queryset = _with_active(RunbookVersion.objects.all())
     serializer_class = shown.RunbookVersionDetailSerializer
     filterset_fields = ("runbook", "number", "checksum")
@@ -163,6 +165,20 @@ class RunbookVersionViewSet(PortalReadOnlyViewSet):
         self.expected_version(version)
         self.perform(operations.activate_version, version.pk, **given)
         return self.answer(self.get_object())
+
+    @extend_schema(request=shown.ApproveAheadInput, responses={201: ApprovalSerializer})
+    @action(detail=True, methods=["post"], url_path="approve-ahead")
+    def approve_ahead(self, request: Request, pk: str) -> Response:
+        """Let others execute exactly this version without an approval each time, until an instant.
+
+        `GET /approvals/?kind=ahead` lists them; `withdraw` there takes one back.
+        """
+        version: RunbookVersion = self.get_object()
+        require_decision(self.actor, version.runbook.owner_id)
+        given = self.inputs(shown.ApproveAheadInput)
+        self.expected_version(version)
+        made = self.perform(operations.approve_version_ahead, version.pk, **given)
+        return self.answer(made, status=201, serializer_class=ApprovalSerializer)
 
 
 class DryRunViewSet(PortalReadOnlyViewSet):

@@ -195,6 +195,14 @@ class RunbookReasonInput(InputSerializer):
     reason = serializers.CharField(max_length=300, required=False, allow_blank=True)
 
 
+@_example({"reason": "reviewed with the economy team; canary first"})
+class ApproveAheadInput(InputSerializer):
+    """Why, and until when (default: 90 days)."""
+
+    reason = serializers.CharField(max_length=2000)
+    until = serializers.DateTimeField(required=False, help_text="at most 366 days from now")
+
+
 @_example({"reason": "the shop restarts by itself now"})
 class RetireInput(InputSerializer):
     """Why it is taken out of use."""

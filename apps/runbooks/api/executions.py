@@ -15,9 +15,11 @@ from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 
 from apps.approvals.permissions import BYPASS
+from apps.approvals.queries import why_not_ahead
 from apps.foundation.errors import Invalid, NotFound
 from apps.people.api.viewsets import PortalReadOnlyViewSet
 from apps.people.permissions import require
+from apps.people.queries import user_of
 from apps.runbooks.api import execution_serializers as shown
 from apps.runbooks.api.execution_serializers import ExecutionSerializer
 from apps.runbooks.models import Execution, LogLine, StepRun
@@ -86,6 +88,10 @@ class ExecutionViewSet(PortalReadOnlyViewSet):
             self.inputs(shown.ExecuteInput if self.action == "execute" else shown.ExecutionReasonInput)
             if self.plan.content_hash != self.row.content_hash and not self.plan.problems:
                 # It will be refused, and what the refusal writes (the approval is void) must stay.
+                return handler(request, *args, **kwargs)
+            ahead = self.row.approval.answered_by if self.row.approval is not None else None
+            if ahead is not None and why_not_ahead(ahead, user_of(self.actor)):
+                # Refused as well, and that a second person is asked now must stay.
                 return handler(request, *args, **kwargs)
         return super()._once(handler, key, request, *args, **kwargs)
 

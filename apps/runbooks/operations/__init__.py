@@ -1,5 +1,6 @@
 """The verbs of this app."""
 
+from apps.runbooks.operations.ahead import approve_version_ahead
 from apps.runbooks.operations.authoring import activate_version, create_runbook, edit_runbook, retire, save_version
 from apps.runbooks.operations.buttons import create_mitigation, delete_mitigation, edit_mitigation
 from apps.runbooks.operations.keeping import delete_secret, set_secret
@@ -8,6 +9,7 @@ from apps.runbooks.operations.reviewing import review
 
 __all__ = [
     "activate_version",
+    "approve_version_ahead",
     "create_mitigation",
     "create_runbook",
     "delete_mitigation",

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from apps.approvals.models import ApprovalRequest
-from apps.approvals.operations import bypass, request_approval, void_for
+from apps.approvals.operations import bypass, no_longer_ahead, request_approval, void_for
 from apps.approvals.queries import require_approved
 from apps.foundation.actor import Actor
 from apps.foundation.checking import checked_text
@@ -19,6 +19,7 @@ from apps.people.queries import user_of
 from apps.runbooks.documents import document_of
 from apps.runbooks.events import Requested, Started
 from apps.runbooks.models import DryRun, Execution, Runbook, StepRun, TargetLock
+from apps.runbooks.operations.ahead import answered_ahead
 from apps.runbooks.operations.attempts import FORWARD, step_key
 from apps.runbooks.operations.claiming import keep, locked
 from apps.runbooks.operations.outcomes import ring_workers
@@ -70,14 +71,23 @@ def ask_for(dry_run: DryRun, reason: str, actor: Actor) -> Execution:
     )
     if wanted:
         # The row comes first: approvals speak of it by its number, and show it to who may see it.
-        execution.approval = _ask(execution, actor)
-        keep(execution, approval=execution.approval)
+        _have_answered(execution, actor)
     log(execution, f"{actor.name} asks for it." + (f" {reason}" if reason else ""))
-    event = Requested(
-        execution_id=execution.pk, runbook=execution.runbook.name, approval_id=execution.approval_id, reason=reason
-    )
+    waits_for = execution.approval_id if execution.state == Execution.State.AWAITING_APPROVAL else None
+    event = Requested(execution_id=execution.pk, runbook=execution.runbook.name, approval_id=waits_for, reason=reason)
     tell(execution, event, actor)
     return execution
+
+
+def _have_answered(execution: Execution, actor: Actor) -> None:
+    """Have it approved by what stands ahead about its version; else ask a second person."""
+    ahead = answered_ahead(execution, actor)
+    if ahead is None:
+        keep(execution, approval=_ask(execution, actor))
+        return
+    detail = f"{ahead.decided_by_name}: {ahead.decision_reason}"
+    keep(execution, approval=ahead, state=Execution.State.READY, state_detail=detail)
+    log(execution, f"Needs no approval of its own. {detail}")
 
 
 def execute(execution_id: int, *, expected_version: int | None = None, actor: Actor) -> Execution:
@@ -126,6 +136,8 @@ def begin(
             "It would not do any more what was asked for: something changed since the dry run. Make a new one.",
             code="plan_changed",
         )
+    if execution.started_at is None:
+        raise Conflict(execution.state_detail, code="approval_pending", extra={"approval_id": execution.approval_id})
     return execution
 
 
@@ -133,7 +145,10 @@ def begin(
 def _begin(
     execution_id: int, plan: Plan, *, expected_version: int | None, bypass_reason: str | None, actor: Actor
 ) -> Execution | None:
-    """None, with its approval void, when the plan is not the one that was asked for."""
+    """None, with its approval void, when the plan is not the one that was asked for.
+
+    Where it went by what was approved ahead and that no longer stands, a second person is asked and it has not begun.
+    """
     execution = locked(execution_id)
     if execution is None:
         raise no_such_execution()
@@ -150,12 +165,29 @@ def _begin(
         raise Conflict(
             f"The preflight failed: {plan.problems[0]}", code="preflight_failed", extra={"problems": plan.problems}
         )
-    if bypass_reason is not None and execution.approval_id is not None:
-        bypass(execution.approval_id, reason=bypass_reason, actor=actor)
+    fell = _fallen_back(execution, actor)
+    asked = execution.approval
+    if bypass_reason is not None and asked is not None and asked.answered_by_id is None:
+        bypass(asked.pk, reason=bypass_reason, actor=actor)
+    elif fell and bypass_reason is None:
+        return execution
     _check_approval(execution)
     _take_targets(execution)
     set_off(execution, actor)
     return execution
+
+
+def _fallen_back(execution: Execution, actor: Actor) -> bool:
+    """Ask a second person after all, where the answer given ahead no longer holds for who starts it."""
+    answer = execution.approval
+    why = no_longer_ahead(answer, actor=actor) if answer is not None else ""
+    if not why:
+        return False
+    void_for(execution_subject(execution.pk), reason=why, actor=actor)
+    detail = f"{why} Somebody else has to allow it."
+    keep(execution, approval=_ask(execution, actor), state=Execution.State.AWAITING_APPROVAL, state_detail=detail)
+    log(execution, detail, level="warning")
+    return True
 
 
 def _what_changed(execution: Execution, plan: Plan) -> str:
