@@ -53,6 +53,8 @@ def test(arguments: list[str]) -> int:
     """
     with found_services() as services:
         environ = environment(**services)
+        # No test but those of faults asks what outlives a crash of the server: commits needn't wait for the disk.
+        environ.setdefault("PGOPTIONS", "-c synchronous_commit=off")
         if arguments:
             return run([PYTHON, "-m", "pytest", "-m", "not fault", *arguments], environ)
         both = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]  # tests/conftest.py has the longest first
