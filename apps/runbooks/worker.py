@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 from django.db import Error as DatabaseError
@@ -150,7 +151,7 @@ def _found_out(work: Work, context: StepContext) -> Outcome | None:
     fails may have failed for a hundred reasons."""
     prepared, probe = work.prepared, work.probe
     if probe is not None:
-        seen = _guarded(work, lambda: probe.kind.perform(probe.options, context))
+        seen = _guarded(work, lambda: probe.kind.perform(probe.options, replace(context, waited=None)))
         if seen is not None and seen.state == "succeeded":
             context.log("The probe says that it has happened.")
             return Outcome("succeeded", data=seen.data)

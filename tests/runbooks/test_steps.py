@@ -207,6 +207,22 @@ def test_a_metric_must_hold_as_long_as_it_is_told_to(receiver: Receiver) -> None
     assert "raise its `timeout`" in preview_problems(asked, context(timeout_seconds=0.5, looking=True))
 
 
+def test_a_value_that_stays_wrong_keeps_no_worker_busy_and_still_fails_in_time(receiver: Receiver) -> None:  # noqa: F811
+    receiver.answers["/metrics"] = (200, PAGE)
+    page = receiver.url + "/metrics"
+    asked = step("metric_check", url=page, metric="errors", comparison="<", threshold=0.05, every=2)
+    until = (now() + timedelta(seconds=30)).isoformat()
+    given_back = perform(asked, context(waited={"until": until}))
+    assert (given_back.state, given_back.data) == ("waiting", {"value": 0.01, "until": until})
+    assert given_back.due_at is not None
+    assert given_back.due_at > now() + timedelta(seconds=1)
+    assert len(receiver.asked) == 1
+    failed = perform(asked, context(waited={"until": now().isoformat()}))
+    assert (failed.state, failed.data) == ("failed", {"value": 0.01})
+    assert perform(asked, context(waited={}, timeout_seconds=20)).state == "waiting"
+    assert perform(asked, context(timeout_seconds=0.3)).state == "failed"  # a probe, of which one answer is wanted
+
+
 def preview_problems(found: Step, known: StepContext) -> str:
     ready = prepare(found, known)
     return " ".join(ready.kind.preview(ready.options, known).problems)

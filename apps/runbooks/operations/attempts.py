@@ -17,6 +17,7 @@ from apps.runbooks.steps.base import StepContext
 from apps.runbooks.steps.preparing import NotReady, Prepared, prepare, prepare_compensation, prepare_options
 
 FORWARD, COMPENSATE = StepRun.Direction.FORWARD, StepRun.Direction.COMPENSATE
+_BEGUN = (StepRun.State.WAITING, StepRun.State.RUNNING)
 _OVER = (StepRun.State.SUCCEEDED, StepRun.State.FAILED, StepRun.State.SKIPPED)
 
 
@@ -55,6 +56,7 @@ def context_of(execution: Execution, run: StepRun, runs: Sequence[StepRun], *, a
         execution_id=execution.pk,
         targets=execution.targets,
         started_at=run.started_at or at,
+        waited=(run.outcome or {}) if run.state in _BEGUN else {},
     )
 
 

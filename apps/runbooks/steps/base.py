@@ -53,7 +53,8 @@ class StepContext:
     across attempts and calls. `team_id` is the runbook's owner. `looking` is true in a dry run: outcomes of earlier
     steps are then only marks. `results` maps the slugs of all steps that are over to succeeded, failed or skipped;
     `trail` are the slugs of the runbooks that run this one, the uppermost first, and its own. In a dry run `planned`
-    are the values, by the paths of their diffs, that earlier steps will have changed by then.
+    are the values, by the paths of their diffs, that earlier steps will have changed by then. `waited` is what the
+    same attempt left with its last outcome `waiting`; None where it can't wait, as in a probe.
     """
 
     parameters: Mapping[str, Any]
@@ -76,6 +77,7 @@ class StepContext:
     results: Mapping[str, str] = field(default_factory=dict)
     trail: Sequence[str] = ()
     planned: Mapping[str, Any] = field(default_factory=dict)
+    waited: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

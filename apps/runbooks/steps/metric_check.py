@@ -6,18 +6,22 @@ import math
 import operator
 import time
 from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import Field, StringConstraints, model_validator
 
+from apps.foundation.clock import now
 from apps.foundation.egress import EgressError, call
 from apps.policies.durations import Duration, duration_text
 from apps.runbooks.steps.base import Effect, Options, Outcome, Preview, StepContext, StepKind, written_options
 from apps.runbooks.steps.reaching import LOOK_SECONDS, Headers, Url, place, refusal
 
 _SHORTEST_ATTEMPT = 0.05
+BUSY_SECONDS = 5.0
+"""For so long a worker stays with a value that is wrong; after that it is free for others between two looks."""
 _COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
     "<=": operator.le,
@@ -116,7 +120,11 @@ class MetricCheck(StepKind):
         return f"Now: {_shown(values)}{', which holds' if options.holds(values) else ''}."
 
     def perform(self, options: MetricCheckOptions, context: StepContext) -> Outcome:
-        ends = time.monotonic() + context.timeout_seconds
+        """A value that stays wrong is waited for without a worker, to the end that the attempt had from its start."""
+        known = (context.waited or {}).get("until")
+        until = datetime.fromisoformat(known) if known else now() + timedelta(seconds=context.timeout_seconds)
+        ends = time.monotonic() + max((until - now()).total_seconds(), 2 * _SHORTEST_ATTEMPT)
+        free = time.monotonic() + (0.0 if known else BUSY_SECONDS)
         since: float | None = None
         said, values = "There was no time to ask.", [math.nan]
         while (left := ends - time.monotonic()) > _SHORTEST_ATTEMPT:
@@ -135,6 +143,9 @@ class MetricCheck(StepKind):
                 context.progress(min(99, int(100 * held / options.for_)))
             else:
                 context.log(said)
+                if context.waited is not None and at > free and ends - at > options.every:
+                    data = {"value": _plain(values[0]), "until": until.isoformat()}
+                    return Outcome("waiting", data=data, due_at=now() + timedelta(seconds=options.every))
             time.sleep(max(0.0, min(self._pause(options, since, at), ends - time.monotonic())))
         why = said if since is None else f"It held for less than {duration_text(options.for_)}."
         return Outcome("failed", data={"value": _plain(values[0])}, error=why)
