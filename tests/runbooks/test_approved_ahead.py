@@ -183,6 +183,20 @@ def test_one_press_of_a_mitigation_applies_it_in_one_step() -> None:
     assert (pressed.state, run(pressed).state) == ("running", "succeeded")
 
 
+def test_the_incident_and_a_dry_run_say_that_nobody_is_asked_where_somebody_approved_ahead() -> None:
+    book, about = hotfix(), incident()
+    Mitigation.objects.create(slug="heal", name="Heal", runbook=book)
+    looked = make_dry_run(book.pk, {"percent": 1}, actor=actor(commander()))
+    command, dry_run = f"/admin/incidents/incident/{about.pk}/command/", f"/admin/runbooks/dryrun/{looked.pk}/change/"
+    chosen = "/admin/runbooks/dryrun/new/"
+    told = {command: "asks for an approval", chosen: "needs an approval", dry_run: "Request approval"}
+    for page, text in told.items():
+        assert text in get(commander(), page).content.decode(), page
+    approved(book)
+    for page, text in told.items():
+        assert text not in get(commander(), page).content.decode(), page
+
+
 def test_the_page_of_the_version_asks_for_a_reason_and_a_time_and_lists_what_stands() -> None:
     book = hotfix()
     version = f"/admin/runbooks/runbookversion/{book.active_version_id}"

@@ -73,7 +73,7 @@ class IncidentDeeds:
             raise PermissionDenied
         version = mitigation.runbook.active_version
         assert version is not None
-        asks = needs_approval(version.content) and not goes_ahead(version, request.user)
+        asks = needs_approval(version, goes_ahead([version], request.user))
         ask = Ask(
             title=f"{mitigation.name}?",
             action=reverse("admin:runbooks_incident_use", args=[incident_id, mitigation_id]),

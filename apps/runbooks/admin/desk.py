@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -20,7 +20,8 @@ from apps.people.zones import zone_of
 from apps.policies.durations import duration_text, parse_duration
 from apps.runbooks.admin.powers import dry_runnable, usable
 from apps.runbooks.admin.showing import Progress, StateChip, chip_of_execution, progress_of
-from apps.runbooks.models import DryRun, Execution, Mitigation, Runbook, StepRun
+from apps.runbooks.models import DryRun, Execution, Mitigation, Runbook, RunbookVersion, StepRun
+from apps.runbooks.operations.ahead import goes_ahead
 from apps.runbooks.queries import visible_dry_runs, visible_executions, visible_runbooks
 
 MOST_RUNBOOKS = 6
@@ -132,25 +133,31 @@ def suggested(incident: Incident | None, user: Any) -> QuerySet[Any]:
     )
 
 
-def runbook_row(runbook: Any, incident: Incident | None) -> RunbookRow:
-    """A runbook as one may choose it; `runbook` comes from `suggested`."""
-    content = runbook.active_version.content
+def runbook_rows(rows: Iterable[Any], incident: Incident | None, user: Any) -> list[RunbookRow]:
+    """Runbooks as `user` may choose them; `rows` come from `suggested`. One query more than theirs."""
+    found = list(rows)
+    ahead = goes_ahead([row.active_version for row in found], user)
+    return [_runbook_row(row, incident, ahead) for row in found]
+
+
+def _runbook_row(runbook: Any, incident: Incident | None, ahead: Collection[int]) -> RunbookRow:
+    version = runbook.active_version
     query = f"?runbook={runbook.pk}" + (f"&incident={incident.pk}" if incident is not None else "")
     return RunbookRow(
         id=runbook.pk,
         name=runbook.name,
         description=runbook.description,
-        estimate=_estimate(content),
-        needs_approval=needs_approval(content),
+        estimate=_estimate(version.content),
+        needs_approval=needs_approval(version, ahead),
         is_suggested=runbook.is_concerned,
         url=admin_url("runbooks_runbook_change", runbook.pk),
         dry_run_url=reverse("admin:runbooks_dryrun_new") + query,
     )
 
 
-def needs_approval(content: Any) -> bool:
-    """Whether a second person must allow an execution; unless the runbook says otherwise, yes."""
-    return bool(content.get("approval", "required") != "none")
+def needs_approval(version: RunbookVersion, ahead: Collection[int]) -> bool:
+    """Whether a second person must yet allow an execution; `ahead` are the versions that are approved ahead of time."""
+    return version.content.get("approval", "required") != "none" and version.pk not in ahead
 
 
 def _estimate(content: Any) -> str:
@@ -162,14 +169,14 @@ def _estimate(content: Any) -> str:
 
 
 def _runbooks(incident: Incident, request: HttpRequest) -> list[RunbookRow]:
-    return [runbook_row(row, incident) for row in suggested(incident, request.user)[: MOST_RUNBOOKS + 1]]
+    return runbook_rows(suggested(incident, request.user)[: MOST_RUNBOOKS + 1], incident, request.user)
 
 
 def _mitigations(incident: Incident, request: HttpRequest) -> tuple[MitigationRow, ...]:
     concerned = Runbook.services.through.objects.filter(
         runbook_id=OuterRef("runbook_id"), service__in=incident.services.order_by().values("pk")
     )
-    rows = (
+    found = (
         Mitigation.objects.filter(
             pk__in=usable(request.user).order_by().values("pk"),
             runbook__state=Runbook.State.ACTIVE,
@@ -180,21 +187,18 @@ def _mitigations(incident: Incident, request: HttpRequest) -> tuple[MitigationRo
         .defer("runbook__active_version__text")
         .order_by("-is_concerned", "position", "name")
     )
+    rows = [(row, row.runbook.active_version) for row in found[:MOST_MITIGATIONS]]
+    ahead = goes_ahead([version for _, version in rows if version is not None], request.user)
     return tuple(
         MitigationRow(
             id=row.pk,
             name=row.name,
             description=row.description,
-            needs_approval=needs_approval(_version_content(row)),
+            needs_approval=version is not None and needs_approval(version, ahead),
             url=reverse("admin:runbooks_incident_use", args=[incident.pk, row.pk]),
         )
-        for row in rows[:MOST_MITIGATIONS]
+        for row, version in rows
     )
-
-
-def _version_content(mitigation: Mitigation) -> Any:
-    version = mitigation.runbook.active_version
-    return version.content if version is not None else {}
 
 
 def _execution(row: Execution, zone: ZoneInfo, at: datetime) -> ExecutionRow:

@@ -17,6 +17,7 @@ from apps.people.zones import zone_of
 from apps.runbooks.admin.desk import needs_approval
 from apps.runbooks.admin.showing import PlannedStep, parameter_pairs, planned_steps
 from apps.runbooks.models import DryRun, Execution
+from apps.runbooks.operations.ahead import goes_ahead
 from apps.runbooks.permissions import user_may_execute, user_may_look
 from apps.runbooks.queries import visible_executions
 
@@ -68,6 +69,7 @@ def dry_run_view(dry_run: DryRun, request: HttpRequest) -> DryRunView:
     steps = planned_steps(dry_run.steps)
     stale = at - dry_run.made_at > timedelta(minutes=settings.DRY_RUN_MINUTES)
     execution: Execution | None = visible_executions(user).filter(dry_run=dry_run).select_related("runbook").first()
+    ahead = goes_ahead([dry_run.runbook_version], user)
     executes = isinstance(user, User) and user_may_execute(user, dry_run.runbook)
     may_start = executes and not dry_run.problems and not stale and execution is None
     incident = dry_run.incident
@@ -86,7 +88,7 @@ def dry_run_view(dry_run: DryRun, request: HttpRequest) -> DryRunView:
         took=f"{dry_run.took_milliseconds} ms",
         by=dry_run.requested_by_name,
         at=moment(dry_run.made_at, zone, at),
-        needs_approval=needs_approval(dry_run.runbook_version.content),
+        needs_approval=needs_approval(dry_run.runbook_version, ahead),
         is_stale=stale,
         minutes=settings.DRY_RUN_MINUTES,
         start_url=reverse("admin:runbooks_dryrun_start", args=[dry_run.pk]) if may_start else "",

@@ -19,7 +19,7 @@ from apps.incidents.queries import visible_to as visible_incidents
 from apps.people.admin.base import PortalModelAdmin, ReadOnlyAdmin, request_actor
 from apps.people.models import User
 from apps.runbooks.admin.asking import Ask, Given, ask_or_do, fresh, is_key
-from apps.runbooks.admin.desk import runbook_row, suggested
+from apps.runbooks.admin.desk import runbook_rows, suggested
 from apps.runbooks.admin.dry_run_page import dry_run_view
 from apps.runbooks.admin.schema_form import form_of, read_parameters
 from apps.runbooks.documents import InvalidRunbook, read_document
@@ -102,7 +102,7 @@ class DryRunAdmin(ReadOnlyAdmin, PortalModelAdmin):
         return HttpResponseRedirect(reverse("admin:runbooks_dryrun_change", args=[found.pk]))
 
     def _offer(self, request: HttpRequest, incident: Incident | None) -> HttpResponse:
-        rows = [runbook_row(row, incident) for row in suggested(incident, request.user)[:MOST_OFFERED]]
+        rows = runbook_rows(suggested(incident, request.user)[:MOST_OFFERED], incident, request.user)
         context = {
             **self.admin_site.each_context(request),
             "title": "Which runbook?",
