@@ -57,6 +57,23 @@ def enrol_some(experiment: Experiment, number: int = 60) -> dict[str, str]:
 # --- the API -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("share", ["34", True])
+def test_a_share_that_is_no_number_is_refused(client: Client, reward_flag: Flag, share: object) -> None:
+    body = {"key": "x", "name": "X", "flag": reward_flag.pk, "fallback": "control", "percents": {**THIRDS, "a": share}}
+    refused = send(client, person("manager"), body=body)
+    assert (refused.status_code, refused.json()["detail"]) == (400, "percents: Must be a number.")
+    assert not Experiment.objects.exists()
+
+
+def test_a_variant_without_samples_has_no_mean_on_the_page(client: Client, running: Experiment) -> None:
+    add_guardrail(running.pk, **WATCHED, actor=SYSTEM)
+    push_samples(running.pk, [Sample("inflation", "b", 2000, 2220.0, 2484.2)], actor=SYSTEM)
+    client.force_login(person("viewer"))
+    shown = client.get(page_of(running)).content.decode()
+    assert '<td class="ip-num">0</td><td class="ip-num">–</td><td class="ip-num">–</td>' in shown
+    assert "1.1100" in shown
+
+
 def test_an_experiment_is_planned_started_watched_and_ended_over_the_api(client: Client, reward_flag: Flag) -> None:
     manager = person("manager")
     plan = {"key": "abx", "flag": reward_flag.pk, "name": "Reward", "fallback": "control", "percents": THIRDS}

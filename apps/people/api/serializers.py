@@ -51,6 +51,8 @@ def _type_fault(field: Any, value: Any) -> str:
         child = getattr(field, "child", None) or getattr(field, "child_relation", None)
         faults = [_type_fault(child, entry) for entry in value] if isinstance(value, list) else ["Must be a list."]
         return next(filter(None, faults), "")
+    if isinstance(field, serializers.DictField) and isinstance(value, dict):
+        return next(filter(None, (_type_fault(field.child, entry) for entry in value.values())), "")
     for classes, fits, sentence in _SCALARS:
         if isinstance(field, classes):
             return "" if fits(value) else sentence
