@@ -6,7 +6,7 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from apps.alerts.models import Alert
+from apps.alerts.models import Alert, Integration
 from apps.alerts.queries import alerts_of_incident, changes_before, visible_alerts
 from apps.incidents.home_panels import HomePanel, register_home_panel
 from apps.incidents.models import Incident
@@ -22,6 +22,7 @@ def alerts_context(incident: Incident, request: HttpRequest) -> dict[str, Any]:
     return {
         "alerts": alerts[:SHOWN],
         "more_alerts": len(alerts) > SHOWN,
+        "opened_by_alert": incident.source in Integration.Kind.values,
         "firing_count": sum(1 for alert in alerts[:SHOWN] if alert.state == Alert.State.FIRING),
     }
 

@@ -52,12 +52,13 @@ def test_a_viewer_gets_no_buttons_that_do_nothing() -> None:
 def test_an_incident_whose_alert_went_on_to_a_newer_one_is_not_said_to_be_opened_by_a_person() -> None:
     ana = named("ana", "responder")
     told = {}
-    for source in ("person", "alertmanager"):
+    for source in ("person", "alertmanager", "api"):
         row = incident(source=source)
         told[source] = logged_in(ana).get(f"/admin/incidents/incident/{row.pk}/command/").content.decode()
     assert "a person did" in told["person"]
     assert "counts for a newer incident" in told["alertmanager"]
     assert "a person did" not in told["alertmanager"]
+    assert "No alert opened this incident." in told["api"]
 
 
 def test_two_who_take_command_at_once_hear_who_was_faster() -> None:

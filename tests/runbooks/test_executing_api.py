@@ -117,6 +117,28 @@ def test_a_refusal_with_a_key_voids_the_approval_for_good() -> None:
     assert (approval.state, execution.state) == ("void", "cancelled")
 
 
+def test_a_dry_run_whose_execution_was_cancelled_answers_no_old_execution() -> None:
+    mine = bearer(commander())
+    dry_run = make_dry_run(runbook(step("one"), approval="required").pk, {}, actor=actor(commander()))
+    first = post("", {"dry_run": dry_run.pk, "reason": "it burns"}, mine).json()["id"]
+    assert post("", {"dry_run": dry_run.pk, "reason": "it burns"}, mine).json()["id"] == first
+    post(f"{first}/cancel/", {"reason": "not needed"}, mine)
+    again = post("", {"dry_run": dry_run.pk, "reason": "it burns"}, mine)
+    assert (again.status_code, again.json()["code"]) == (409, "dry_run_used")
+    assert f"Execution {first} of this dry run was cancelled" in again.json()["detail"]
+
+
+def test_a_button_that_could_not_start_leaves_nothing_that_waits_for_a_start() -> None:
+    book = runbook(step("one", with_target="world"))
+    begun(book)
+    heal = Mitigation.objects.create(slug="heal", name="Heal the world", runbook=book)
+    body = {"reason": "it burns"}
+    told = Client().post(f"/api/v1/mitigations/{heal.pk}/use/", body, "application/json", headers=bearer(commander()))
+    assert (told.status_code, told.json()["code"]) == (409, "target_locked")
+    left = Execution.objects.latest("pk")
+    assert (left.state, left.state_detail) == ("cancelled", f"It was not started: {told.json()['detail']}")
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_mitigation_with_a_key_looks_at_the_network_outside_of_transactions_and_once() -> None:
     looks: list[bool] = []

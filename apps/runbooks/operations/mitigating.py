@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from apps.foundation.actor import Actor
-from apps.foundation.errors import NotFound
+from apps.foundation.errors import Conflict, NotFound
 from apps.foundation.operations import operation
 from apps.runbooks.models import DryRun, Execution, Mitigation
-from apps.runbooks.operations.starting import ask_for, begin, checked_reason
+from apps.runbooks.operations.claiming import locked
+from apps.runbooks.operations.starting import ask_for, begin, checked_reason, drop
 from apps.runbooks.permissions import require_use
 from apps.runbooks.planning import Looked, keep_dry_run, look_closely, require_incident
 
@@ -41,7 +42,19 @@ def press(mitigation_id: int, seen: Looked, *, incident_id: int | None, reason: 
     execution = _ask(dry_run.pk, mitigation_id, reason=checked_reason(reason, required=True), actor=actor)
     if execution.state != Execution.State.READY:
         return execution
-    return begin(execution.pk, seen.plan, actor=actor)
+    try:
+        return begin(execution.pk, seen.plan, actor=actor)
+    except Conflict as refused:
+        # Nobody will start what one press was to start: it would stand there as ready.
+        _give_up(execution.pk, refused.message, actor=actor)
+        raise
+
+
+@operation
+def _give_up(execution_id: int, why: str, *, actor: Actor) -> None:
+    execution = locked(execution_id)
+    if execution is not None and execution.state == Execution.State.READY:
+        drop(execution, f"It was not started: {why}")
 
 
 @operation

@@ -39,7 +39,7 @@ def start(dry_run_id: int, *, reason: str = "", actor: Actor) -> Execution:
 
     The same dry run again by the same person is the same execution. Nothing runs yet: that is `execute`. Raises
     NotFound, Forbidden without `execute_runbook`, Conflict for a dry run with problems, one that is older than
-    DRY_RUN_MINUTES, or one of a version that is no longer active.
+    DRY_RUN_MINUTES, one of a version that is no longer active, and dry_run_used for one whose execution was cancelled.
     """
     dry_run = _dry_run(dry_run_id, actor)
     require_execute(actor, dry_run.runbook)
@@ -50,6 +50,9 @@ def ask_for(dry_run: DryRun, reason: str, actor: Actor) -> Execution:
     """`start` for callers that have checked the actor's permission in their own way, with the dry run locked."""
     mine = Execution.objects.filter(dry_run=dry_run, requested_by_id=actor.user_id)
     there = mine.filter(requested_by_name=actor.name[:120]).first() if actor.user_id is None else mine.first()
+    if there is not None and there.state == Execution.State.CANCELLED:
+        text = f"Execution {there.pk} of this dry run was cancelled ({there.state_detail}): make a new dry run."
+        raise Conflict(text, code="dry_run_used", extra={"execution_id": there.pk})
     if there is not None:
         return there
     _check_dry_run(dry_run)
@@ -159,7 +162,7 @@ def _begin(
     if plan.content_hash != execution.content_hash and not plan.problems:
         what = _what_changed(execution, plan)
         void_for(execution_subject(execution.pk), reason=f"What it would do has changed{what}.", actor=actor)
-        _drop(execution, f"What it would do has changed since the dry run{what}: make a new one.")
+        drop(execution, f"What it would do has changed since the dry run{what}: make a new one.")
         return None
     if plan.problems:
         raise Conflict(
@@ -269,7 +272,7 @@ def _ask(execution: Execution, actor: Actor) -> ApprovalRequest:
     )
 
 
-def _drop(execution: Execution, detail: str) -> None:
+def drop(execution: Execution, detail: str) -> None:
     """It will never start: the final state, with the reason."""
     keep(execution, state=Execution.State.CANCELLED, state_detail=detail, finished_at=now(), due_at=None)
     log(execution, detail, level="warning")
