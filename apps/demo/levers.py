@@ -163,6 +163,7 @@ RUNBOOK_SERVICES = {
     "event-pause": ("live-events",),
     "event-resume": ("live-events",),
     "exploit": ("game-api",),
+    "hotfix": ("game-api", "live-events"),
     "login-outage": ("game-api",),
     "payment-failure": ("payments", "shop"),
     "rate-limiting": ("game-api",),

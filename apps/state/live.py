@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import connection
@@ -28,6 +28,15 @@ class LiveUnreachable(DomainError):
 
 
 @dataclass(frozen=True, slots=True)
+class Canary:
+    """A document that the source gives to a share of all, while what is live stays so for the others."""
+
+    percentage: int
+    content: Any = field(compare=False)
+    checksum: str
+
+
+@dataclass(frozen=True, slots=True)
 class Live:
     """The state that a document has now. `token` is the source's version as the source writes it."""
 
@@ -36,6 +45,7 @@ class Live:
     author: str
     checksum: str
     token: int | str = ""
+    canary: Canary | None = None
 
 
 def refuse_in_transaction() -> None:
@@ -75,15 +85,25 @@ def live_of(version: ConfigVersion) -> Live:
 
 
 def write_live(
-    document: ConfigDocument, content: Any, *, replacing: Live, idempotency_key: str, author: str, note: str
+    document: ConfigDocument,
+    content: Any,
+    *,
+    replacing: Live,
+    idempotency_key: str,
+    author: str,
+    note: str,
+    percentage: int | None = None,
 ) -> None:
     """PUT the content at the source if it still has the version `replacing`. The caller reads back what came of it.
 
+    With a `percentage` it goes to that share only; 0 ends a canary. Without, it is live for all and ends a canary.
     Raises Conflict "config_changed" when the source has moved on, else LiveUnreachable; `extra["maybe_sent"]` tells
     whether it may have happened all the same.
     """
     refuse_in_transaction()
     body = {"version": replacing.token, "document": content, "author": author, "note": note}
+    if percentage is not None:
+        body["percentage"] = percentage
     headers = {
         "Accept": "application/json",
         "Content-Type": "application/json",
@@ -138,6 +158,7 @@ def _understood(document: ConfigDocument, answer: Answer) -> Live:
     try:
         check_content(found.get("document"))
         check_content({"version": str(version), "author": found.get("author")})
+        canary = _canary_of(document, found.get("canary"))
     except Invalid as error:
         raise _garbage(document, f"a document that can't be kept ({error.message})") from error
     author = found.get("author")
@@ -147,7 +168,19 @@ def _understood(document: ConfigDocument, answer: Answer) -> Live:
         author=author[:120] if isinstance(author, str) else "",
         checksum=checksum(found["document"]),
         token=version,
+        canary=canary,
     )
+
+
+def _canary_of(document: ConfigDocument, told: Any) -> Canary | None:
+    """The canary that a source tells of. Raises Invalid, or LiveUnreachable for one that can't be understood."""
+    if told is None:
+        return None
+    percentage = told.get("percentage") if isinstance(told, dict) else None
+    if not isinstance(percentage, int) or isinstance(percentage, bool) or not 1 <= percentage <= 99:  # noqa: PLR2004  # percent
+        raise _garbage(document, "a canary without a `percentage` from 1 to 99")
+    check_content(told.get("document"))
+    return Canary(percentage, told["document"], checksum(told["document"]))
 
 
 def _garbage(document: ConfigDocument, what: str) -> LiveUnreachable:

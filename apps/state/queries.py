@@ -16,11 +16,12 @@ from apps.foundation.errors import DomainError
 from apps.people.models import User
 from apps.state.contents import checksum
 from apps.state.diffs import structural_diff
-from apps.state.live import Live, read_live
+from apps.state.live import Canary, Live, read_live
 from apps.state.models import ConfigDocument, ConfigVersion
 from apps.state.schemas import as_sentence, content_problems
 
 SUBJECT_KIND = "config"
+_NAMED_PATHS = 5
 
 
 def visible_documents(user: User | AnonymousUser) -> QuerySet[ConfigDocument]:
@@ -93,7 +94,7 @@ def preview_restore(document: ConfigDocument, version: ConfigVersion | None = No
     except DomainError as error:
         problems.append(error.message)
     changes = structural_diff(live.content, target.content) if live and target else []
-    needed = live is not None and target is not None and live.checksum != target.checksum
+    needed = live is not None and target is not None and (live.checksum != target.checksum or live.canary is not None)
     return RestorePreview(document, live, target, changes, problems, needed)
 
 
@@ -114,6 +115,22 @@ def target_problems(document: ConfigDocument, target: ConfigVersion | None, *, s
         return []
     broken = content_problems(document.schema, target.content)
     return [f"Version {target.number} of {document.name} breaks the schema: {as_sentence(entry)}" for entry in broken]
+
+
+def canary_told(document: ConfigDocument, canary: Canary) -> str:
+    """A canary in words."""
+    return f"A canary of {canary.percentage} % of {document.name} runs"
+
+
+def canary_problems(document: ConfigDocument, live: Live | None) -> list[str]:
+    """Why no canary can begin: the portal holds the document itself, or one runs already, with what it changes."""
+    if document.is_held_here:
+        return [f"{document.name} is held by the portal itself, which has no share to try it with: apply it to all."]
+    if live is None or live.canary is None:
+        return []
+    paths = [str(change["path"]) for change in structural_diff(live.content, live.canary.content)]
+    named = ", ".join(paths[:_NAMED_PATHS]) + (" …" if len(paths) > _NAMED_PATHS else "") or "nothing"
+    return [f"{canary_told(document, live.canary)} already; it changes {named}. End it, or make it live, first."]
 
 
 # --- for `Subject("config", …)` -------------------------------------------------------------------------------------

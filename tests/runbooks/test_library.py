@@ -17,6 +17,7 @@ from apps.runbooks.documents import problems_of, read_document
 from apps.runbooks.models import DryRun
 from apps.runbooks.operations.library import shipped_runbooks
 from apps.runbooks.planning import make_dry_run
+from apps.state.models import ConfigDocument
 from apps.state.operations import capture, create_document, set_baseline
 from tests.demo.test_world_http import call, port, world
 from tests.factories import service, team
@@ -40,6 +41,7 @@ DIFFS = {
     "experiment-kill": ["experiments.abx-storm-reward.shares"],
     "exploit": ["combat.attacks@production.state"],
     "flag-kill": ["events.world-boss@production.state"],
+    "hotfix": ["economy.drop_rate"] * 2,
     "login-outage": [],
     "payment-failure": ["payments.checkout@production.state"] * 2,
     "rate-limiting": ["combat.attacks@production.state"] * 2,
@@ -104,6 +106,7 @@ def test_the_dry_run_of_every_shipped_runbook_changes_nothing_and_its_diff_is_co
     settings.EGRESS_ALLOW = [f"127.0.0.1:{port}"]
     organisation(port)
     world.break_it("bad-config")
+    capture(ConfigDocument.objects.get().pk, actor=PORTAL)
     book = runbook(text_of(slug, port), slug=slug)[0]
     before = everything()
     dry_run = make_dry_run(book.pk, {}, actor=PORTAL)

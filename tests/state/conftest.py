@@ -25,6 +25,8 @@ class Source(ThreadingHTTPServer):
         self.version = 1
         self.document: Any = json.loads(json.dumps(HEALTHY))
         self.author = "game master"
+        self.knows_canaries = False
+        self.canary: dict[str, Any] | None = None
         self.gets = 0
         self.puts: list[dict[str, Any]] = []
         self.keys: list[str] = []
@@ -41,7 +43,7 @@ class Source(ThreadingHTTPServer):
     def change(self, document: Any, author: str = "loot designer") -> None:
         """Somebody else writes."""
         self.document, self.author = json.loads(json.dumps(document)), author
-        self.version += 1
+        self.version, self.canary = self.version + 1, None
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -66,13 +68,18 @@ class _Handler(BaseHTTPRequestHandler):
         if body["version"] != source.version:
             self.send(409, json.dumps({"error": "Somebody changed the config before you."}).encode())
             return
-        source.change(body["document"], body["author"])
+        if source.knows_canaries and "percentage" in body:
+            share = {"percentage": body["percentage"], "document": body["document"]}
+            source.canary = share if body["percentage"] else None
+        else:
+            source.change(body["document"], body["author"])
         if source.behave is None or not source.behave(self):
             self.show()
 
     def show(self) -> None:
         source = self.server
         shown = {"version": source.version, "document": source.document, "author": source.author}
+        shown |= {"canary": source.canary} if source.canary else {}
         self.send(200, json.dumps(shown).encode())
 
     def send(self, status: int, body: bytes) -> None:

@@ -55,6 +55,7 @@ def _new_state(at: float) -> dict[str, Any]:
     return {
         "config": first,
         "history": [first],
+        "canary": None,
         "payment_outage_since": None,
         "events": copy.deepcopy(LIVE_EVENTS),
         "servers": {"cache_invalidations": 0, "cache_invalidated_at": None, "reloads": 0, "reloaded_at": None},
@@ -113,9 +114,10 @@ class World:
     # --- reading -------------------------------------------------------------------------------------------------
 
     def config(self) -> dict[str, Any]:
-        """The current config with its version, author and note."""
+        """The current config with its version, author and note, and the canary beside it while one runs."""
         with self._lock:
-            return copy.deepcopy(self._state["config"])
+            canary = {"canary": self._state["canary"]} if self._state["canary"] else {}
+            return copy.deepcopy({**self._state["config"], **canary})
 
     def config_history(self) -> list[dict[str, Any]]:
         """The kept versions, oldest first."""
@@ -158,17 +160,21 @@ class World:
         with self._lock:
             return self._signals_at(self._clock())
 
-    def _signals_at(self, at: float) -> Signals:
+    def _signals_at(self, at: float, tried: dict[str, Any] | None = None) -> Signals:
+        """The signals of those who have the live config, or the one that is tried."""
         factor = 1.0
         for slug, event in self._state["events"].items():
             factor *= event["player_factor"] if self._runs(slug) else 1.0
-        document = self._state["config"]["document"]
+        document = tried or self._state["config"]["document"]
+        faults = [fault for fault in self.faults() if fault != "bad-config"]
+        if document["economy"]["drop_rate"] > _HEALTHY_DROP_RATE:
+            faults.append("bad-config")
         return signals(
             at,
             player_factor=factor,
             drop_rate=float(document["economy"]["drop_rate"]),
             gold_per_kill=float(document["economy"]["gold_per_kill"]),
-            faults=self.faults(),
+            faults=faults,
             killed=self._killed,
         )
 
@@ -208,21 +214,31 @@ class World:
             self._advance()
             self._killed = frozenset(killed)
 
-    def put_config(self, document: Any, *, expected_version: int, author: str, note: str) -> dict[str, Any]:
+    def put_config(
+        self, document: Any, *, expected_version: int, author: str, note: str, percentage: Any = None
+    ) -> dict[str, Any]:
         """Store the next config version if the current one is still `expected_version`, else 409.
 
+        With a percentage only that share gets the document, and the version stays; 0 ends such a canary. One that
+        runs already with another document is not replaced (409). Without a percentage a canary ends.
         Any numbers are accepted, as in a real game: an absurd drop rate is what breaks it.
         """
         if not isinstance(document, dict):
             raise WorldError(400, "The document must be a JSON object.")
         for section, name in (("economy", "drop_rate"), ("economy", "gold_per_kill")):
             _number(document, section, name)
+        if percentage is not None and (type(percentage) is not int or not 0 <= percentage <= 99):  # noqa: PLR2004  # percent
+            raise WorldError(400, "A percentage is a whole number from 0 to 99.")
         with self._lock:
             current = self._state["config"]
             if current["version"] != expected_version:
                 raise WorldError(409, "Somebody changed the config before you.", version=current["version"])
-            if current["document"] == document:
-                return copy.deepcopy(current)
+            if percentage:
+                return self._canary(document, percentage)
+            if percentage == 0 or current["document"] == document:
+                self._state["canary"] = None
+                self._save()
+                return self.config()
             self._advance()
             changed = {
                 "version": expected_version + 1,
@@ -231,10 +247,24 @@ class World:
                 "note": note[:200],
                 "changed_at": iso(self._clock()),
             }
-            self._state["config"] = changed
+            self._state["config"], self._state["canary"] = changed, None
             self._state["history"] = [*self._state["history"], changed][-_KEPT_VERSIONS:]
             self._save()
             return copy.deepcopy(changed)
+
+    def _canary(self, document: dict[str, Any], percentage: int) -> dict[str, Any]:
+        running = self._state["canary"]
+        if running and running["document"] != document:
+            raise WorldError(409, "A canary of another document runs.", version=self._state["config"]["version"])
+        self._state["canary"] = {"percentage": percentage, "document": copy.deepcopy(document)}
+        self._save()
+        return self.config()
+
+    def canary_signals(self) -> Signals | None:
+        """The signals of the share that has the canary; None while none runs."""
+        with self._lock:
+            canary = self._state["canary"]
+            return self._signals_at(self._clock(), canary["document"]) if canary else None
 
     def invalidate_cache(self) -> dict[str, Any]:
         """Forget what is cached of the config; each call counts."""

@@ -33,15 +33,27 @@ def _histogram(counters: Mapping[str, float]) -> str:
 def render(world: World) -> str:
     """Everything a scrape of `/metrics` answers."""
     counters, now, faults = world.counters(), world.signals(), world.faults()
-    config = world.config()
+    config, tried = world.config(), world.canary_signals()
     parts = [
         _metric("world_players_online", "gauge", "Players online.", {"": now.players_online}),
         _metric("world_error_ratio", "gauge", "Share of requests that fail now.", {"": now.error_ratio}),
+        _metric(
+            "world_canary_error_ratio",
+            "gauge",
+            "The same among those who have a config's canary; without one, of all.",
+            {"": (tried or now).error_ratio},
+        ),
         _metric("world_latency_p95_seconds", "gauge", "95th percentile of latency now.", {"": now.latency_p95_seconds}),
         _metric(
             "world_payment_failure_ratio", "gauge", "Share of purchases that fail.", {"": now.payment_failure_ratio}
         ),
         _metric("world_config_version", "gauge", "Version of the live config.", {"": config["version"]}),
+        _metric(
+            "world_canary_percent",
+            "gauge",
+            "The share that has a config's canary.",
+            {"": config.get("canary", {}).get("percentage", 0)},
+        ),
         _metric("world_drop_rate", "gauge", "Drop rate in it.", {"": config["document"]["economy"]["drop_rate"]}),
         _metric(
             "world_fault_active",

@@ -145,6 +145,7 @@ class WorldHandler(BaseHTTPRequestHandler):
                 expected_version=self._expected_version(body),
                 author=str(body.get("author") or "somebody"),
                 note=str(body.get("note") or ""),
+                percentage=body.get("percentage"),
             )
             return Said(200, changed, changed["version"])
         if path.startswith("/events/"):

@@ -153,7 +153,7 @@ def _took(execution: Execution, at: datetime) -> int:
 
 def _record_change(execution: Execution, actor: Actor) -> None:
     """What it changed stands among the changes of the service, once; configs record their own."""
-    changed = [item for item in execution.targets if item.get("kind") != "config"]
+    changed = [item for item in execution.targets if item.get("kind") not in {"config", "config_canary"}]
     done = execution.steps.filter(state=StepRun.State.SUCCEEDED).exists()
     if not changed or not done:
         return

@@ -22,7 +22,7 @@ from apps.runbooks.steps.base import (
 from apps.runbooks.templating import has_placeholder
 from apps.state import operations
 from apps.state.models import ConfigDocument, ConfigVersion
-from apps.state.queries import RestorePreview, document_by_slug, preview_restore
+from apps.state.queries import RestorePreview, canary_told, document_by_slug, preview_restore
 
 TARGET = "config"
 _UNREACHABLE = "source_unreachable"
@@ -181,7 +181,8 @@ def _told(document: ConfigDocument, found: RestorePreview, *, chosen: ConfigVers
         return f"{document.name} is at {goal} already: nothing to do."
     count = len(found.changes)
     what = "1 value changes" if count == 1 else f"{count} values change"
-    return f"Puts {document.name} back to {goal}: {what}. A backup comes first."
+    ends = f" {canary_told(document, found.live.canary)}: it ends." if found.live.canary else ""
+    return f"Puts {document.name} back to {goal}: {what}. A backup comes first.{ends}"
 
 
 def _target(document: ConfigDocument, found: RestorePreview) -> dict[str, Any]:

@@ -117,6 +117,8 @@ def _live(document: ConfigDocument) -> dict[str, Any]:
         "problems": problems,
         "is_new": document.head is None or document.head.checksum != live.checksum,
         "diff": diff_of(baseline.content, live.content) if baseline else None,
+        "canary": live.canary,
+        "canary_diff": diff_of(live.content, live.canary.content) if live.canary else None,
     }
 
 

@@ -31,7 +31,7 @@ from apps.state.api.serializers import (
     RestoredSerializer,
 )
 from apps.state.diffs import structural_diff
-from apps.state.live import LiveUnreachable, read_live
+from apps.state.live import Canary, LiveUnreachable, read_live
 from apps.state.models import ConfigDocument, ConfigVersion, SourceState
 from apps.state.permissions import ADD, APPLY, CHANGE, SET_BASELINE, VIEW, require_may, require_may_somewhere
 from apps.state.queries import target_problems, visible_documents, visible_versions
@@ -62,6 +62,7 @@ class _State:
     content: Any
     version: ConfigVersion | None = None
     problem: str = ""
+    canary: Canary | None = None
 
 
 class ConfigViewSet(PortalReadOnlyViewSet):
@@ -204,6 +205,7 @@ class ConfigViewSet(PortalReadOnlyViewSet):
             "source_state": self._source_state(before, after),
             "source_problem": problem,
             "unreachable_since": self.row.unreachable_since if problem else None,
+            "canary": self._canary(before, after),
         }
         return Response(LiveDiffSerializer(body).data)
 
@@ -213,6 +215,14 @@ class ConfigViewSet(PortalReadOnlyViewSet):
             return SourceState.UNREACHABLE
         asked = not self.row.is_held_here and any(side.version is None for side in sides)
         return SourceState.READ if asked else self.row.source_state
+
+    def _canary(self, *sides: _State) -> dict[str, Any] | None:
+        """The canary beside what is live, where that was asked for and one runs."""
+        for side in sides:
+            if side.canary is not None:
+                changes = structural_diff(side.content, side.canary.content)
+                return {"percentage": side.canary.percentage, "checksum": side.canary.checksum, "changes": changes}
+        return None
 
     def _state(self, name: str, default: str) -> _State:
         given = self.request.query_params.get(name, default)
@@ -231,7 +241,7 @@ class ConfigViewSet(PortalReadOnlyViewSet):
             if head is None:
                 raise
             return _State(head.checksum, head.content, None, error.message)
-        return _State(live.checksum, live.content)
+        return _State(live.checksum, live.content, canary=live.canary)
 
     def _version(self, given: str, name: str) -> ConfigVersion:
         if given in _SIDES:

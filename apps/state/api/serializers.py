@@ -156,12 +156,23 @@ class ConfigDiffSerializer(serializers.Serializer[Any]):
     )
 
 
+class CanarySerializer(serializers.Serializer[Any]):
+    """A document that a source gives to a share of all."""
+
+    percentage = serializers.IntegerField(min_value=1, max_value=99)
+    checksum = serializers.CharField()
+    changes = PlaceSerializer(many=True, help_text="how it differs from what is live")
+
+
 class LiveDiffSerializer(ConfigDiffSerializer):
     """The same where a side may be what is live. A source that can't be read is told, and the head stands for it."""
 
     source_state = serializers.ChoiceField(choices=SourceState.choices, help_text="as it is found by this request")
     source_problem = serializers.CharField(allow_blank=True, help_text="why the source can't be read")
     unreachable_since = serializers.DateTimeField(allow_null=True, help_text="of the first capture that failed")
+    canary = CanarySerializer(
+        allow_null=True, help_text="what a share has beside what is live; only if `live` is asked"
+    )
 
 
 class RestoredSerializer(serializers.Serializer[Any]):

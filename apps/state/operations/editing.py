@@ -41,7 +41,8 @@ def edit_config(
 
     Masks that the editor left where secrets stand mean the present values. The same content as live changes nothing,
     and neither does a repeat with the same `effect_key`. A document that is held here is written in one transaction;
-    for any other its source is asked, written by compare-and-set and read back, outside transactions.
+    for any other its source is asked, written by compare-and-set and read back, outside transactions; a canary that
+    runs there ends, also where the content is live already.
 
     Raises NotFound, Forbidden; Invalid ("breaks_schema", with each place); Conflict "config_changed";
     LiveUnreachable.
@@ -103,18 +104,21 @@ def _edit_there(
                 if not overtaken(again, live, document.revision):
                     observe(again, live, actor=actor)
             raise config_changed(document)
-        if live.checksum == checksum(meant):
+        if live.checksum == checksum(meant) and live.canary is None:
             return document.head
         write_live(document, meant, replacing=live, idempotency_key=wire_key, author=actor.name, note=note)
         found = read_live(document)
     except LiveUnreachable as error:
         note_failure(document.pk, error.message, actor=actor)
         raise
-    if found.checksum != checksum(meant):
+    if found.checksum != checksum(meant) or found.canary is not None:
+        shows = "something else" if found.checksum != checksum(meant) else "a canary beside it"
         raise Conflict(
-            f"The source of {document.name} took the document, but shows something else now: look at what is live.",
+            f"The source of {document.name} took the document, but shows {shows} now: look at what is live.",
             code="not_verified",
         )
+    if live.checksum == found.checksum:  # only a canary ended
+        return document.head
     with short_transaction(actor, note or "edit config"):
         again = locked(document.pk)
         return _done_before(again, key) or _add_applied(again, found, key=key, note=note, actor=actor)

@@ -27,7 +27,7 @@ from apps.state.queries import SUBJECT_KIND
 NOTE_LENGTH = 300
 BACKUP = ":backup"
 _LONGEST_KEY = 120 - len(BACKUP)
-_CHANGE_SOURCE = "configs"
+CHANGE_SOURCE = "configs"
 
 
 @contextmanager
@@ -147,7 +147,7 @@ def tell_change(document: ConfigDocument, version: ConfigVersion, title: str, *,
             environment_id=document.environment_id,
             version=(version.source_version or str(version.number))[:120],
             author=author[:120],
-            source=_CHANGE_SOURCE,
+            source=CHANGE_SOURCE,
             dedup_key=f"{document.pk}:{version.pk}",
             labels={"config": document.slug},
         ),

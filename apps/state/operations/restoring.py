@@ -54,10 +54,10 @@ def restore(
 ) -> Restored:
     """Make an earlier version (None: the baseline) live again, and verify it by reading it back.
 
-    A backup is kept first. A repeat with the same `effect_key` finds what the first recorded and does nothing again;
-    after an attempt that was lost halfway it sends the same Idempotency-Key. `expected_checksum` is that of the live
-    content which the caller looked at. A document that is held here is restored in one transaction, the caller's or
-    its own; any other raises RuntimeError inside one, for it needs the network.
+    A backup is kept first. A canary that runs at the source ends. A repeat with the same `effect_key` finds what the
+    first recorded and does nothing again; after an attempt that was lost halfway it sends the same Idempotency-Key.
+    `expected_checksum` is that of the live content which the caller looked at. A document that is held here is restored
+    in one transaction, the caller's or its own; any other raises RuntimeError inside one, for it needs the network.
 
     Raises NotFound, Forbidden; Conflict with "no_baseline", "backup_unverified" or "breaks_schema" for what can't be
     put back, "config_changed" when something else is live by now, "effect_key_reused" for a key that did another
@@ -77,7 +77,7 @@ def restore(
         return known
     try:
         live = read_live(document)
-        if live.checksum == target.checksum:
+        if live.checksum == target.checksum and live.canary is None:
             return _record(document_id, target, live, key=key, reason=why, actor=actor)
         if expected_checksum is not None and live.checksum != expected_checksum:
             raise config_changed(document)
@@ -102,7 +102,7 @@ def probe_restore(
         return known
     target = _target(document, version_id)
     live = read_live(document)
-    if live.checksum != target.checksum:
+    if live.checksum != target.checksum or live.canary is not None:
         return None
     why = clean_text(reason, "reason") or "found live after an attempt without an outcome"
     return _record(document_id, target, live, key=key, reason=why, actor=who)
@@ -186,7 +186,7 @@ def _replaced(
         if error.code != "config_changed":
             raise
         found = read_live(document)
-        if found.checksum != target.checksum:
+        if found.checksum != target.checksum or found.canary is not None:
             raise
         return found
 
@@ -203,7 +203,7 @@ def _written(
             raise
         doubt = error
     found = read_live(document)
-    if found.checksum == target.checksum:
+    if found.checksum == target.checksum and found.canary is None:
         return found
     if doubt is not None:
         raise doubt
