@@ -5,7 +5,8 @@ from __future__ import annotations
 import gc
 import os
 import shutil
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import hypothesis
@@ -113,15 +114,32 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     gc.set_threshold(20_000, 20, 20)  # and what a test leaves is looked through less often than by default
 
 
+def _scopes(collection: Sequence[str]) -> dict[str, str]:
+    """What runs in one piece, for each test: its file, or what was sorted together of it, so that a browser's tests
+    come last also where a file has others."""
+    found: dict[str, str] = {}
+    runs: Counter[str] = Counter()
+    last = ""
+    for nodeid in collection:
+        file = nodeid.partition("::")[0]
+        if file != last:
+            runs[file], last = runs[file] + 1, file
+        found[nodeid] = nodeid if any(name in file for name in SINGLY) else f"{file}#{runs[file]}"
+    return found
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Files stay in one process, because their fixtures serve all of their tests; those in SINGLY need not."""
     from xdist.scheduler import LoadScopeScheduling
 
     class ByFile(LoadScopeScheduling):  # type: ignore[misc]  # without types
+        scopes: Mapping[str, str] = {}
+
         def _split_scope(self, nodeid: str) -> str:
-            file = nodeid.partition("::")[0]
-            return nodeid if any(name in file for name in SINGLY) else file
+            if not self.scopes:
+                self.scopes = _scopes(self.collection)
+            return self.scopes[nodeid]
 
     return ByFile(config, log) if config.getoption("dist") == "loadfile" else None
 

@@ -18,6 +18,7 @@ from apps.paging.models import EscalationRun, Page
 from tests.factories import actor, answers_for, incident, named, novacron, novacron_text, pack, service, team
 
 SYSTEM = Actor.system()
+NOBODYS = 2**62  # an id that no row has, however many tests ran before
 
 
 @pytest.mark.django_db
@@ -78,12 +79,12 @@ def test_an_unknown_severity_is_refused_with_the_valid_ones() -> None:
         ({"title": "  "}, "title"),
         ({"title": "x" * 301}, "title"),
         ({"title": "a\x00b"}, "title"),
-        ({"team_id": 99}, "team_id"),
-        ({"service_ids": [99]}, "service_ids"),
-        ({"environment_id": 99}, "environment_id"),
+        ({"team_id": NOBODYS}, "team_id"),
+        ({"service_ids": [NOBODYS]}, "service_ids"),
+        ({"environment_id": NOBODYS}, "environment_id"),
         ({"visibility": "secret"}, "visibility"),
         ({"kind": "joke"}, "kind"),
-        ({"policy_version_id": 99}, "policy_version_id"),
+        ({"policy_version_id": NOBODYS}, "policy_version_id"),
     ],
 )
 def test_what_is_wrong_is_named(given: dict[str, object], field: str) -> None:
