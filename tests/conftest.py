@@ -170,6 +170,10 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
     from apps.people.models import User
     from apps.people.operations import sync_groups
 
+    name = str(connection.settings_dict["NAME"])
+    if "test" not in name and "memory" not in name:
+        # pytest-django makes one only for a selection in which some test has the mark `django_db`.
+        pytest.fail(f"The tests have no database of their own, and {name} is not theirs: mark one with django_db.")
     with django_db_blocker.unblock():
         sync_groups()
         User.objects.all().delete()  # the portal's account: tests begin without people

@@ -93,7 +93,7 @@ def sent(server: Server, world: World, path: str, body: Any, method: str = "POST
     return str(answer["detail"])
 
 
-@pytest.mark.services
+@pytest.mark.postgres
 def test_a_definition_that_can_t_be_is_refused_with_the_reason(server: Server, world: World) -> None:
     path = f"flags/{world.flags['on']}/"
     for definition, words in DEFINITIONS:
@@ -104,7 +104,7 @@ def test_a_definition_that_can_t_be_is_refused_with_the_reason(server: Server, w
         assert Flag.objects.get(pk=world.flags["on"]).version == 1
 
 
-@pytest.mark.services
+@pytest.mark.postgres
 def test_a_change_that_can_t_be_is_refused_with_the_reason(server: Server, world: World) -> None:
     path = f"flags/{world.flags['on']}/"
     for at in ("2020-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "2020-01-01T00:00:00"):
@@ -118,7 +118,7 @@ def test_a_change_that_can_t_be_is_refused_with_the_reason(server: Server, world
         assert words in sent(server, world, f"{path}who-changes/", {"change": change}), change
 
 
-@pytest.mark.services
+@pytest.mark.postgres
 def test_an_experiment_that_can_t_be_is_refused_with_the_reason(server: Server, world: World) -> None:
     path = f"experiments/{world.flags['experiment']}/"
     for percents, words in (
