@@ -47,6 +47,10 @@ class Live:
     token: int | str = ""
     canary: Canary | None = None
 
+    def is_for_all(self, checksum: str) -> bool:
+        """Whether this content is live, and nobody gets another as a canary."""
+        return self.checksum == checksum and self.canary is None
+
 
 def refuse_in_transaction() -> None:
     """RuntimeError inside a transaction other than a test's own: locks must never wait for a network."""

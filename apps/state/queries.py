@@ -94,7 +94,7 @@ def preview_restore(document: ConfigDocument, version: ConfigVersion | None = No
     except DomainError as error:
         problems.append(error.message)
     changes = structural_diff(live.content, target.content) if live and target else []
-    needed = live is not None and target is not None and (live.checksum != target.checksum or live.canary is not None)
+    needed = live is not None and target is not None and not live.is_for_all(target.checksum)
     return RestorePreview(document, live, target, changes, problems, needed)
 
 

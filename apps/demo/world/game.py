@@ -141,14 +141,17 @@ class World:
     def faults(self) -> list[str]:
         """What is broken now, by the names that `break_it` takes."""
         with self._lock:
-            found = []
-            if self._state["config"]["document"]["economy"]["drop_rate"] > _HEALTHY_DROP_RATE:
-                found.append("bad-config")
-            if self._state["payment_outage_since"]:
-                found.append("payment-outage")
-            if self._runs("world-boss"):
-                found.append("event-overload")
-            return found
+            return self._faults_with(self._state["config"]["document"])
+
+    def _faults_with(self, document: dict[str, Any]) -> list[str]:
+        found = []
+        if document["economy"]["drop_rate"] > _HEALTHY_DROP_RATE:
+            found.append("bad-config")
+        if self._state["payment_outage_since"]:
+            found.append("payment-outage")
+        if self._runs("world-boss"):
+            found.append("event-overload")
+        return found
 
     def killed(self) -> frozenset[str]:
         """The flags that the portal answers with false."""
@@ -166,15 +169,12 @@ class World:
         for slug, event in self._state["events"].items():
             factor *= event["player_factor"] if self._runs(slug) else 1.0
         document = tried or self._state["config"]["document"]
-        faults = [fault for fault in self.faults() if fault != "bad-config"]
-        if document["economy"]["drop_rate"] > _HEALTHY_DROP_RATE:
-            faults.append("bad-config")
         return signals(
             at,
             player_factor=factor,
             drop_rate=float(document["economy"]["drop_rate"]),
             gold_per_kill=float(document["economy"]["gold_per_kill"]),
-            faults=faults,
+            faults=self._faults_with(document),
             killed=self._killed,
         )
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from apps.catalog.models import Change
-from apps.catalog.operations import NewChange, record_change
 from apps.foundation.actor import Actor
 from apps.foundation.errors import Conflict, DomainError
 from apps.state.contents import check_content, checksum, unmasked
@@ -23,16 +21,17 @@ from apps.state.models import ConfigDocument, ConfigVersion
 from apps.state.operations.capturing import note_failure, observe
 from apps.state.operations.recording import (
     BACKUP,
-    CHANGE_SOURCE,
     add_version,
     by_effect,
     clean_text,
+    is_told,
     loaded,
     locked,
     overtaken,
     save_head,
     short_transaction,
     stored_key,
+    tell_of,
 )
 from apps.state.permissions import APPLY, require_may
 from apps.state.queries import canary_problems, canary_told
@@ -185,7 +184,7 @@ def _written(document: ConfigDocument, live: Live, ours: Canary, *, key: str, no
             raise
         doubt = error
     found = read_live(document)
-    if doubt is not None and found.canary is None and found.checksum == live.checksum:
+    if doubt is not None and found.is_for_all(live.checksum):
         raise doubt
     return found
 
@@ -235,26 +234,13 @@ def _recorded(
     return backup
 
 
-def _change_key(document: ConfigDocument, key: str) -> str:
-    return f"{document.pk}:canary:{key}"
-
-
-def _is_recorded(document: ConfigDocument, key: str) -> bool:
-    return Change.objects.filter(source=CHANGE_SOURCE, dedup_key=_change_key(document, key)).exists()
+def _told_key(key: str) -> str:
+    return f"canary:{key}"
 
 
 def _tell(document: ConfigDocument, title: str, *, key: str, actor: Actor) -> None:
-    """Put it before everybody's eyes who asks "what changed?", once for each key."""
-    record_change(
-        NewChange(
-            title=title[:300],
-            kind=Change.Kind.CONFIG,
-            service_id=document.service_id,
-            environment_id=document.environment_id,
-            author=actor.name[:120],
-            source=CHANGE_SOURCE,
-            dedup_key=_change_key(document, key),
-            labels={"config": document.slug},
-        ),
-        actor=Actor.system("configs"),
-    )
+    tell_of(document, title, key=_told_key(key), author=actor.name)
+
+
+def _is_recorded(document: ConfigDocument, key: str) -> bool:
+    return is_told(document, _told_key(key))

@@ -104,14 +104,14 @@ def _edit_there(
                 if not overtaken(again, live, document.revision):
                     observe(again, live, actor=actor)
             raise config_changed(document)
-        if live.checksum == checksum(meant) and live.canary is None:
+        if live.is_for_all(checksum(meant)):
             return document.head
         write_live(document, meant, replacing=live, idempotency_key=wire_key, author=actor.name, note=note)
         found = read_live(document)
     except LiveUnreachable as error:
         note_failure(document.pk, error.message, actor=actor)
         raise
-    if found.checksum != checksum(meant) or found.canary is not None:
+    if not found.is_for_all(checksum(meant)):
         shows = "something else" if found.checksum != checksum(meant) else "a canary beside it"
         raise Conflict(
             f"The source of {document.name} took the document, but shows {shows} now: look at what is live.",

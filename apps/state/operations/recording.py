@@ -27,7 +27,7 @@ from apps.state.queries import SUBJECT_KIND
 NOTE_LENGTH = 300
 BACKUP = ":backup"
 _LONGEST_KEY = 120 - len(BACKUP)
-CHANGE_SOURCE = "configs"
+_CHANGE_SOURCE = "configs"
 
 
 @contextmanager
@@ -138,21 +138,36 @@ def seen_now(document: ConfigDocument) -> list[str]:
 
 
 def tell_change(document: ConfigDocument, version: ConfigVersion, title: str, *, author: str) -> None:
-    """Put what changed before everybody's eyes who asks "what changed?"; once for each version."""
+    """Put a new version before everybody's eyes who asks "what changed?"; once for each."""
+    number = version.source_version or str(version.number)
+    tell_of(document, title, key=str(version.pk), author=author, version=number)
+
+
+def tell_of(document: ConfigDocument, title: str, *, key: str, author: str, version: str = "") -> None:
+    """Put what happened to a document before everybody's eyes who asks "what changed?"; once for each key."""
     record_change(
         NewChange(
             title=title[:300],
             kind=Change.Kind.CONFIG,
             service_id=document.service_id,
             environment_id=document.environment_id,
-            version=(version.source_version or str(version.number))[:120],
+            version=version[:120],
             author=author[:120],
-            source=CHANGE_SOURCE,
-            dedup_key=f"{document.pk}:{version.pk}",
+            source=_CHANGE_SOURCE,
+            dedup_key=_change_key(document, key),
             labels={"config": document.slug},
         ),
         actor=Actor.system("configs"),
     )
+
+
+def is_told(document: ConfigDocument, key: str) -> bool:
+    """Whether `tell_of` told this."""
+    return Change.objects.filter(source=_CHANGE_SOURCE, dedup_key=_change_key(document, key)).exists()
+
+
+def _change_key(document: ConfigDocument, key: str) -> str:
+    return f"{document.pk}:{key}"
 
 
 def subject_of(document: ConfigDocument) -> Subject:

@@ -77,7 +77,7 @@ def restore(
         return known
     try:
         live = read_live(document)
-        if live.checksum == target.checksum and live.canary is None:
+        if live.is_for_all(target.checksum):
             return _record(document_id, target, live, key=key, reason=why, actor=actor)
         if expected_checksum is not None and live.checksum != expected_checksum:
             raise config_changed(document)
@@ -102,7 +102,7 @@ def probe_restore(
         return known
     target = _target(document, version_id)
     live = read_live(document)
-    if live.checksum != target.checksum or live.canary is not None:
+    if not live.is_for_all(target.checksum):
         return None
     why = clean_text(reason, "reason") or "found live after an attempt without an outcome"
     return _record(document_id, target, live, key=key, reason=why, actor=who)
@@ -186,7 +186,7 @@ def _replaced(
         if error.code != "config_changed":
             raise
         found = read_live(document)
-        if found.checksum != target.checksum or found.canary is not None:
+        if not found.is_for_all(target.checksum):
             raise
         return found
 
@@ -203,7 +203,7 @@ def _written(
             raise
         doubt = error
     found = read_live(document)
-    if found.checksum == target.checksum and found.canary is None:
+    if found.is_for_all(target.checksum):
         return found
     if doubt is not None:
         raise doubt
