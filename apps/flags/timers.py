@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from apps.engine.registry import DueTimer, Locked, TimerKind
@@ -42,32 +42,17 @@ KIND = TimerKind(name=CHANGE_TIMER, lock=lock, exists=exists, fire=fire)
 # --- the daily report ---
 
 
-def fire_report(due: Sequence[DueTimer]) -> None:
-    """One report, however many are due."""
-    report_stale()
+def _round(name: str, work: Callable[[], object]) -> TimerKind:
+    """A timer of no subject: one round of `work`, however many are due."""
+
+    def fire(due: Sequence[DueTimer]) -> None:
+        work()
+
+    return TimerKind(name, lambda keys: {key: Locked(None, 1) for key in keys}, set, fire, queue="bulk")
 
 
-STALE_KIND = TimerKind(
-    name=STALE_TIMER,
-    lock=lambda keys: {key: Locked(None, 1) for key in keys},
-    exists=set,
-    fire=fire_report,
-    queue="bulk",
-)
-
-
-def fire_ledger(due: Sequence[DueTimer]) -> None:
-    """One round, however many are due."""
-    sweep_ledgers()
-
-
-LEDGER_KIND = TimerKind(
-    name=LEDGER_TIMER,
-    lock=lambda keys: {key: Locked(None, 1) for key in keys},
-    exists=set,
-    fire=fire_ledger,
-    queue="bulk",
-)
+STALE_KIND = _round(STALE_TIMER, report_stale)
+LEDGER_KIND = _round(LEDGER_TIMER, sweep_ledgers)
 
 
 # --- experiments ---
