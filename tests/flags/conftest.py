@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from apps.catalog.models import Environment, Membership, Service, Team
-from apps.flags.models import Experiment, Flag
+from apps.engine.operations import deliver
+from apps.engine.sweep import fire_timers
+from apps.flags.models import Experiment, Flag, FlagChange
 from apps.flags.operations import create_flag, start_experiment
 from apps.foundation.actor import Actor
 from apps.people.models import User
@@ -73,3 +75,15 @@ def lead(of: Team) -> User:
     user = person("viewer")
     Membership.objects.create(team=of, user=user, role=Membership.Role.LEAD)
     return user
+
+
+def sweep() -> None:
+    """Answers reach the flag, and what is due is done."""
+    while deliver():
+        pass
+    fire_timers()
+
+
+def state_of(change: FlagChange) -> tuple[str, str]:
+    change.refresh_from_db()
+    return change.state, change.detail

@@ -10,8 +10,6 @@ import pytest
 from apps.approvals.models import ApprovalRequest
 from apps.approvals.operations import approve, bypass, expire_many, refuse
 from apps.engine.models import Event
-from apps.engine.operations import deliver
-from apps.engine.sweep import fire_timers
 from apps.flags.models import Flag, FlagChange
 from apps.flags.operations import (
     Step,
@@ -32,6 +30,7 @@ from apps.foundation.clock import ManualClock, now, use_clock
 from apps.foundation.errors import Conflict, Forbidden, Invalid
 from apps.people.models import User
 from tests.factories import actor, person
+from tests.flags.conftest import state_of, sweep
 
 pytestmark = pytest.mark.django_db
 SYSTEM = Actor.system()
@@ -52,18 +51,6 @@ def manager() -> User:
 def proposed(flag: Flag, by: User, change: Any = None, **given: Any) -> FlagChange:
     found = {"serve": "off"} if change is None else change
     return schedule_change(flag.pk, given.pop("at", None), found, reason="less load", actor=actor(by), **given)
-
-
-def sweep() -> None:
-    """Answers reach the flag, and what is due is done."""
-    while deliver():
-        pass
-    fire_timers()
-
-
-def state_of(change: FlagChange) -> tuple[str, str]:
-    change.refresh_from_db()
-    return change.state, change.detail
 
 
 def test_nothing_changes_without_an_approval_but_a_kill(guarded: Flag, manager: User) -> None:

@@ -31,6 +31,7 @@ from apps.foundation.actor import Actor
 from apps.foundation.errors import Conflict, DomainError, Forbidden, Invalid
 from apps.people.models import User
 from tests.factories import actor, bearer, person
+from tests.flags.conftest import state_of, sweep
 from tests.flags.experimenting import make_experiment, values
 
 pytestmark = pytest.mark.django_db
@@ -60,17 +61,6 @@ def proposed(experiment: Experiment, by: User, change: Any = None) -> FlagChange
 
 def say_yes(by: Any = approve, role: str = "approver", **given: Any) -> None:
     by(ApprovalRequest.objects.latest("pk").pk, actor=actor(person(role)), **given)
-
-
-def sweep() -> None:
-    while deliver():
-        pass
-    fire_timers()
-
-
-def state_of(change: FlagChange) -> tuple[str, str]:
-    change.refresh_from_db()
-    return change.state, change.detail
 
 
 def test_a_start_waits_for_another_person_and_is_then_done_once(draft: Experiment, manager: User) -> None:
