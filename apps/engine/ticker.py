@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
 
 import httpx
 from django.conf import settings
@@ -102,7 +103,7 @@ class Ticker:
 
     def _sweep(self, task: str, first: Future[None] | None = None) -> None:
         if first is not None:
-            wait([first], ROUND_BUDGET_SECONDS)
+            wait_for([first], ROUND_BUDGET_SECONDS)
         try:
             run_sweeper(task)
         except Exception:
